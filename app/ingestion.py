@@ -1,0 +1,136 @@
+"""One ingestion as the command line and the web page run it: plan, guard, pipeline, report."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from app.wiring import Application, utc_now
+from ingest.chunking import ChunkSettings
+from ingest.discover import Discovery, discover
+from ingest.elements import Limits
+from ingest.loaders import FORMATS
+from ingest.loaders.isolation import Workers
+from ingest.pipeline import Pipeline
+from ingest.report import FileOutcome, IngestReport, Watcher
+from ingest.sync import PlannedFile, plan
+from retrieval.errors import ConfigurationError
+from retrieval.lexical import Bm25Settings
+
+_LEAST_CHUNK = 32  # tokens
+
+
+class Ingestion:
+    """Brings what lies below some paths into a collection; a context manager.
+
+    Parameters
+    ----------
+    paths
+        Files and folders.
+    name
+        The collection; made when the first document can be read.
+
+    Attributes
+    ----------
+    discovery
+        What lies below the paths, and which of them lead nowhere.
+    planned
+        What is to be done with each file.
+
+    Raises
+    ------
+    IndexMismatch
+        If the collection was built by another encoder, or cut otherwise.
+    ServiceError
+        If the data directory cannot be written to, or the collection is open elsewhere.
+    """
+
+    def __init__(
+        self,
+        application: Application,
+        paths: Sequence[Path],
+        name: str,
+        watcher: Watcher | None = None,
+    ) -> None:
+        self._application = application
+        self._name = name
+        self._watcher = watcher or Watcher()
+        self._outcomes: list[FileOutcome] = []
+        self.discovery: Discovery = discover(paths, FORMATS)
+        self._close = ExitStack()
+        self._pipeline = self._opened()
+        collection = self._pipeline.collection
+        records = [] if collection is None else list(collection.documents())
+        max_bytes = application.settings.max_file_mb * 2**20
+        self.planned: Sequence[PlannedFile] = plan(self.discovery.files, records, max_bytes)
+
+    def run(self) -> Iterator[FileOutcome]:
+        """Do the work; one outcome for each planned file, as soon as it is settled."""
+        settings = self._application.settings
+        workers = Workers(
+            self._application.parse_workers(), settings.parse_seconds, settings.parse_memory_mb
+        )
+        with workers:
+            for outcome in self._pipeline.run(self.planned, workers):
+                self._outcomes.append(outcome)
+                yield outcome
+
+    def report(self) -> IngestReport:
+        """Sum up what happened so far."""
+        collection = self._pipeline.collection
+        total = 0 if collection is None else collection.count("chunk")
+        return IngestReport(tuple(self._outcomes), total, self._pipeline.seconds)
+
+    def _opened(self) -> Pipeline:
+        application, settings = self._application, self._application.settings
+        chunking = self._chunk_settings()
+        application.catalog.check_writable()
+        collection, bm25 = None, Bm25Settings(language=settings.language)
+        if application.catalog.exists(self._name):
+            collection = application.catalog.open(self._name)
+            card = collection.card()
+            if card is None:  # a creation that was interrupted: made anew with the first document
+                collection.close()
+                collection = None
+            else:
+                self._close.callback(collection.close)
+                card.require(
+                    self._name,
+                    fingerprint=application.model().fingerprint,
+                    encoder_name=application.model().name,
+                    chunking=chunking.to_card(),
+                )
+                bm25 = card.bm25
+        return Pipeline(
+            collection=collection,
+            create=lambda dimension: self._close.enter_context(
+                application.catalog.create(self._name, dimension)
+            ),
+            encoder=application.encoder,
+            model=application.model(),
+            settings=chunking,
+            bm25=bm25,
+            limits=Limits(settings.max_pages),
+            now=utc_now,
+            watcher=self._watcher,
+        )
+
+    def _chunk_settings(self) -> ChunkSettings:
+        settings, window = self._application.settings, self._application.model().window
+        tokens = settings.chunk_tokens or window
+        if tokens > window:
+            raise ConfigurationError(
+                f"TWOTOWER_CHUNK_TOKENS is {tokens}, but encoder {settings.encoder} reads only "
+                f"{window} tokens: the rest of each chunk would not be found"
+            )
+        if tokens < _LEAST_CHUNK or settings.overlap_tokens > tokens // 2:
+            raise ConfigurationError(
+                f"chunks of {tokens} tokens with an overlap of {settings.overlap_tokens}: use at "
+                f"least {_LEAST_CHUNK} tokens, and an overlap of at most half of them"
+            )
+        return ChunkSettings(tokens, settings.overlap_tokens)
+
+    def __enter__(self) -> "Ingestion":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close.close()

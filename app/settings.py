@@ -1,0 +1,97 @@
+"""The settings, and the only place that reads the environment."""
+
+import difflib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from retrieval.errors import ConfigurationError
+
+PREFIX = "TWOTOWER_"
+_FOR_TESTS = "TWOTOWER_TEST_"  # read by the test suite, never by the program
+
+
+class Settings(BaseSettings):
+    """Every setting: an environment variable of this name in capitals after ``TWOTOWER_``."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+
+    data_dir: Path = Field(Path(".twotower"), description="Where collections are kept.")
+    collection: str = Field("documents", description="The collection that commands work on.")
+    encoder: str = Field(
+        "all-MiniLM-L6-v2",
+        description="The bi-encoder: a packaged model, a folder, or a model hub's name.",
+    )
+    question_prompt: str | None = Field(
+        None, description="Put before every question; empty takes what the model configures."
+    )
+    passage_prompt: str | None = Field(
+        None, description="Put before every passage; empty takes what the model configures."
+    )
+    trust_remote_code: bool = Field(
+        False, description="Whether Python code in the model's folder may run."
+    )
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Of passages; `auto` is bf16 on a CPU that computes in it."
+    )
+    batch_size: int = Field(32, ge=1, description="Passages in one forward pass.")
+    threads: int = Field(
+        0, ge=0, description="Of each native library; 0 takes what this process may use."
+    )
+    chunk_tokens: int = Field(
+        0, ge=0, description="The most tokens of a chunk; 0 takes what the encoder reads."
+    )
+    overlap_tokens: int = Field(
+        32, ge=0, description="Tokens that adjoining chunks of a section share at the most."
+    )
+    language: str = Field("english", description="Of the stemmer and stop words of BM25.")
+    depth: int = Field(100, ge=1, description="Candidates of each leg that are fused.")
+    dense_weight: float = Field(
+        0.5, ge=0, le=1, description="Weight of the dense leg in the fusion; BM25 has the rest."
+    )
+    max_question_chars: int = Field(10_000, ge=1, description="A longer question is refused.")
+    max_file_mb: int = Field(200, ge=1, description="A larger file is not read.")
+    max_pages: int = Field(5000, ge=1, description="A PDF with more pages is not read.")
+    parse_workers: int = Field(
+        0, ge=0, description="Processes that read files; 0 takes one for each core."
+    )
+    parse_seconds: float = Field(120.0, gt=0, description="The most that reading a file may take.")
+    parse_memory_mb: int = Field(
+        4096, ge=512, description="The most address space that reading a file may take."
+    )
+
+
+def load_settings(environment: Mapping[str, str] | None = None, **overrides: object) -> Settings:
+    """Read the settings from the environment; ``overrides`` that are not None win.
+
+    Raises
+    ------
+    ConfigurationError
+        For an unknown variable with the prefix (the nearest name is proposed) or a bad value.
+    """
+    names = os.environ if environment is None else environment
+    _refuse_unknown(names)
+    try:
+        return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+        raise ConfigurationError(
+            f"setting {name} is {first['input']!r}: {first['msg'].lower()}; see the README's table "
+            "of settings"
+        ) from error
+
+
+def _refuse_unknown(environment: Mapping[str, str]) -> None:
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    for name in sorted(environment):
+        if name.upper().startswith(PREFIX) and not name.upper().startswith(_FOR_TESTS):
+            if name.upper() in known:
+                continue
+            near = difflib.get_close_matches(name.upper(), known, n=1)
+            hint = f"did you mean {near[0]}?" if near else "see the README's table of settings"
+            raise ConfigurationError(f"unknown setting {name} in the environment: {hint}")

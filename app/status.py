@@ -1,0 +1,52 @@
+"""What the data directory holds, as one JSON object."""
+
+import importlib.metadata
+from typing import Any
+
+from app.wiring import Application
+from retrieval.errors import TwoTowerError
+from retrieval.store.card import IndexCard
+
+
+def read_status(application: Application) -> dict[str, Any]:
+    """Describe settings and collections; one that cannot be opened says why under ``error``."""
+    settings, model = application.settings, application.model()
+    return {
+        "data_dir": str(settings.data_dir),
+        "engine": f"qdrant-edge {importlib.metadata.version('qdrant-edge-py')} (embedded)",
+        "encoder": {
+            "name": model.name,
+            "fingerprint": model.fingerprint,
+            "window": model.window,
+        },
+        "collections": [_entry(application, name) for name in application.catalog.names()],
+    }
+
+
+def _entry(application: Application, name: str) -> dict[str, Any]:
+    catalog = application.catalog
+    entry: dict[str, Any] = {"name": name, "bytes": catalog.size(name)}
+    try:
+        with catalog.open(name) as collection:
+            card = collection.card()
+            entry |= {
+                "documents": collection.count("document"),
+                "chunks": collection.count("chunk"),
+                **_built_with(card, application.model().fingerprint),
+            }
+    except TwoTowerError as error:
+        entry["error"] = str(error)
+    return entry
+
+
+def _built_with(card: IndexCard | None, fingerprint: str) -> dict[str, Any]:
+    if card is None:
+        return {}
+    return {
+        "encoder": card.encoder.name,
+        "fingerprint": card.encoder.fingerprint,
+        "matches_settings": card.encoder.fingerprint == fingerprint,
+        "dimension": card.encoder.dimension,
+        "chunking": dict(card.chunking),
+        "bm25_avg_len": card.bm25.avg_len,
+    }

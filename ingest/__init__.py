@@ -1,0 +1,1 @@
+"""Files into a collection: discover, load, chunk, encode, write."""

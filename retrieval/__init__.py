@@ -1,0 +1,1 @@
+"""Questions to ranked, cited passages, and the vocabulary that every package shares."""

@@ -1,0 +1,151 @@
+"""The two towers: questions and passages to vectors that meet in a dot product."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+
+from retrieval.errors import ConfigurationError, MissingExtra
+from retrieval.model_folder import ModelFolder
+from retrieval.types import Vectors
+
+if TYPE_CHECKING:
+    from sentence_transformers import SentenceTransformer
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+class Encoder(Protocol):
+    """A bi-encoder. ``(n, d)`` float32 out, unit rows, in the order of the texts."""
+
+    @property
+    def model(self) -> ModelFolder:
+        """The model's files: name, fingerprint and window."""
+
+    @property
+    def dimension(self) -> int:
+        """The d of a vector."""
+
+    def encode_questions(self, texts: Sequence[str]) -> Vectors:
+        """Run the question tower."""
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """Run the passage tower; what lies beyond the window is not read."""
+
+
+class TorchEncoder:
+    """A sentence-transformers model on torch, loaded at first use (5 to 10 s).
+
+    Parameters
+    ----------
+    model
+        The model's files.
+    precision
+        ``bf16`` halves the time of passages on a CPU that computes in it; ``auto`` takes it there.
+        Questions are always encoded in fp32: they are few, and short.
+    batch_size
+        Texts in one forward pass; sentence-transformers sorts by length before it cuts batches.
+    trust_remote_code
+        Whether Python code in the model's folder may run.
+    """
+
+    def __init__(
+        self,
+        model: ModelFolder,
+        precision: Precision = "auto",
+        batch_size: int = 32,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.model = model
+        self._precision = precision
+        self._batch_size = batch_size
+        self._trust_remote_code = trust_remote_code
+
+    @property
+    def dimension(self) -> int:
+        """See `Encoder.dimension`."""
+        return int(self._network.get_embedding_dimension() or 0)
+
+    def encode_questions(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode_questions`."""
+        options = _prompt(self.model.question_prompt)
+        vectors = self._network.encode_query(list(texts), **self._options, **options)
+        return _unit_rows(vectors)
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """See `Encoder.encode_passages`."""
+        options = _prompt(self.model.passage_prompt)
+        with self._autocast():
+            vectors = self._network.encode_document(list(texts), **self._options, **options)
+        return _unit_rows(vectors)
+
+    @property
+    def _options(self) -> dict[str, Any]:
+        return {"batch_size": self._batch_size, "show_progress_bar": False}
+
+    @cached_property
+    def _network(self) -> "SentenceTransformer":
+        # Hub access is over once the folder is known; this also silences the libraries' own bars.
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        try:
+            from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - 5 to 10 s
+        except ImportError as error:
+            raise MissingExtra(
+                f"dense search needs sentence-transformers, which does not import ({error}): "
+                "run `make install`, or search with --mode bm25"
+            ) from error
+        from transformers.utils import logging  # noqa: PLC0415 - as above
+
+        logging.disable_progress_bar()
+        logging.set_verbosity_error()
+        try:
+            return SentenceTransformer(
+                os.fspath(self.model.path),
+                local_files_only=True,
+                trust_remote_code=self._trust_remote_code,
+                model_kwargs={"use_safetensors": True},
+            )
+        except (OSError, ValueError, KeyError, RuntimeError) as error:
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise ConfigurationError(
+                f"encoder {self.model.name} in {self.model.path} cannot be loaded: {reason}"
+            ) from error
+
+    @contextlib.contextmanager
+    def _autocast(self) -> Iterator[None]:
+        import torch  # noqa: PLC0415 - 2 s
+
+        device = self._network.device.type
+        wanted = self._precision == "bf16" or (
+            self._precision == "auto" and device == "cpu" and _has_bf16()
+        )
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=wanted):
+            yield
+
+
+def _has_bf16() -> bool:
+    """Whether this CPU computes in bf16; emulation would be slower than fp32."""
+    import torch  # noqa: PLC0415 - 2 s
+
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
+
+
+def _prompt(prompt: str | None) -> dict[str, str]:
+    return {} if prompt is None else {"prompt": prompt}
+
+
+def _unit_rows(vectors: Any) -> Vectors:
+    """Normalise in float32, whatever the model's own last module does."""
+    rows = np.asarray(vectors, dtype=np.float32)
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    if not np.isfinite(norms).all() or not norms.all():
+        raise ConfigurationError(
+            "the encoder gave vectors that are zero or not finite: its weights are broken, or "
+            "its precision is too low (set TWOTOWER_PRECISION=fp32)"
+        )
+    return rows / norms

@@ -1,0 +1,79 @@
+"""The lexical leg: BM25 weights as sparse vectors, computed by the engine's own analyser."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import qdrant_edge
+
+from retrieval.types import SparseVector
+
+_WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True, slots=True)
+class Bm25Settings:
+    """How BM25 weighs terms; kept on the collection's card, because it is baked into the vectors.
+
+    Attributes
+    ----------
+    k1, b
+        Saturation of term frequency and strength of length normalisation. 1.2 and 0.75 are
+        Robertson and Zaragoza's usual values ('The Probabilistic Relevance Framework: BM25 and
+        Beyond', 2009, section 3.5) and the engine's defaults.
+    avg_len
+        Mean passage length in terms.
+    language
+        Of the engine's stemmer and stop words.
+    """
+
+    k1: float = 1.2
+    b: float = 0.75
+    avg_len: float = 100.0
+    language: str = "english"
+
+
+class Bm25:
+    """Text to sparse vectors; the inverse document frequency is applied by the store at search."""
+
+    def __init__(self, settings: Bm25Settings) -> None:
+        self.settings = settings
+        self._model = qdrant_edge.Bm25(
+            qdrant_edge.Bm25Config(
+                k=settings.k1, b=settings.b, avg_len=settings.avg_len, language=settings.language
+            )
+        )
+
+    def encode_question(self, text: str) -> SparseVector:
+        """Give every distinct term of a question the weight 1."""
+        return _sparse(self._model.embed_query(text))
+
+    def encode_passage(self, text: str) -> SparseVector:
+        """Give every distinct term of a passage its saturated, length-normalised frequency."""
+        return _sparse(self._model.embed_document(text))
+
+    def matches(self, question: str, text: str) -> Iterator[tuple[int, int]]:
+        """Find the words of a text that share a term with the question: offsets, half-open."""
+        wanted = set(self._model.embed_query(question).indices)
+        known: dict[str, bool] = {}
+        for word in _WORD.finditer(text):
+            key = word[0].lower()
+            if key not in known:
+                known[key] = not wanted.isdisjoint(self._model.embed_query(key).indices)
+            if known[key]:
+                yield word.span()
+
+
+def _sparse(vector: qdrant_edge.SparseVector) -> SparseVector:
+    return SparseVector(tuple(vector.indices), tuple(vector.values))
+
+
+def count_terms(text: str, language: str) -> int:
+    """Count the terms of a passage as the engine's analyser sees them, stop words left out.
+
+    The engine does not tell the length, so it is read off its weights: without length
+    normalisation (b = 0) a term of frequency ``f`` weighs ``f (k + 1) / (f + k)``.
+    """
+    k = 1.2
+    weights = qdrant_edge.Bm25(qdrant_edge.Bm25Config(k=k, b=0.0, language=language))
+    return round(sum(v * k / (k + 1.0 - v) for v in weights.embed_document(text).values))

@@ -1,0 +1,1 @@
+"""Vector databases behind one protocol, and what is stored in them."""

@@ -1,0 +1,187 @@
+"""The embedded store: Qdrant's own engine in this process, one owner process at a time.
+
+Measured on qdrant-edge-py 0.9: an upsert survives SIGKILL once it returned (write-ahead log on);
+`optimize()` holds the interpreter lock for its whole run, so nothing here calls it; a NaN is
+accepted, so vectors are checked; a full disk kills the process with SIGBUS, so free space is
+checked before each write.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import qdrant_edge as qdrant
+
+from retrieval.errors import ServiceError
+from retrieval.fusion import ordered
+from retrieval.store.owner import claim, describe_owner, release
+from retrieval.store.protocol import BM25, DENSE, INDEXED_KEYS, Filter, Leg, Payload, Point
+from retrieval.types import Scored, SparseVector
+
+_PAGE = 1000
+_MIN_FREE_BYTES = 200 * 2**20
+
+
+class EdgeStore:
+    """A collection in a local folder.
+
+    Parameters
+    ----------
+    folder
+        Where the engine keeps its files; made when ``dimension`` is given.
+    dimension
+        Of the dense vectors, to create the collection; ``None`` opens one that exists.
+
+    Raises
+    ------
+    ServiceError
+        If the folder cannot be used, or another process has it open (it is named).
+    """
+
+    def __init__(self, folder: Path, dimension: int | None = None) -> None:
+        self._folder = folder
+        try:
+            self._shard = _create(folder, dimension) if dimension else _load(folder)
+        except OSError as error:
+            raise ServiceError(
+                f"data directory {folder}: {error.strerror}; make it writable or set "
+                "TWOTOWER_DATA_DIR to another place"
+            ) from error
+        except Exception as error:  # the engine raises nothing more precise
+            raise _opening_error(folder, error) from error
+        claim(folder)
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """See `Store.upsert`."""
+        self._check_space()
+        self._update(qdrant.UpdateOperation.upsert_points([_engine_point(p) for p in points]))
+
+    def overwrite_payloads(self, payloads: Mapping[UUID, Payload]) -> None:
+        """See `Store.overwrite_payloads`."""
+        self._check_space()
+        for id, payload in payloads.items():
+            self._update(qdrant.UpdateOperation.overwrite_payload([id], dict(payload)))
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        """See `Store.delete`."""
+        self._update(qdrant.UpdateOperation.delete_points(list(ids)))
+
+    def retrieve(self, ids: Sequence[UUID]) -> dict[UUID, Payload]:
+        """See `Store.retrieve`."""
+        records = _translated(self._shard.retrieve, list(ids), True, False)
+        return {record.id: record.payload for record in records}
+
+    def scroll(self, where: Filter) -> Iterator[tuple[UUID, Payload]]:
+        """See `Store.scroll`."""
+        offset = None
+        while True:
+            request = qdrant.ScrollRequest(
+                offset=offset, limit=_PAGE, filter=_engine_filter(where), with_payload=True
+            )
+            records, offset = _translated(self._shard.scroll, request)
+            yield from ((record.id, record.payload) for record in records)
+            if offset is None:
+                return
+
+    def search(self, legs: Sequence[Leg], limit: int) -> list[list[Scored]]:
+        """See `Store.search`."""
+        requests = [
+            qdrant.QueryRequest(
+                limit, query=qdrant.Query.Nearest(_engine_vector(leg.vector), using=leg.name)
+            )
+            for leg in legs
+        ]
+        rankings = _translated(self._shard.query_batch, qdrant.QueryBatchRequest(requests))
+        return [ordered(Scored(point.id, point.score) for point in r) for r in rankings]
+
+    def count(self, where: Filter) -> int:
+        """See `Store.count`."""
+        request = qdrant.CountRequest(exact=True, filter=_engine_filter(where))
+        count: int = _translated(self._shard.count, request)
+        return count
+
+    def close(self) -> None:
+        """See `Store.close`."""
+        _translated(self._shard.close)
+        release(self._folder)
+
+    def _update(self, operation: qdrant.UpdateOperation) -> None:
+        _translated(self._shard.update, operation)
+
+    def _check_space(self) -> None:
+        free = shutil.disk_usage(self._folder).free
+        if free < _MIN_FREE_BYTES:
+            raise ServiceError(
+                f"disk of {self._folder} has {free // 2**20} MB free, "
+                f"{_MIN_FREE_BYTES // 2**20} MB are needed to write safely: make room and run again"
+            )
+
+
+def _create(folder: Path, dimension: int) -> qdrant.EdgeShard:
+    folder.mkdir(parents=True, exist_ok=True)
+    shard = qdrant.EdgeShard.create(
+        os.fspath(folder),
+        qdrant.EdgeConfig(
+            vectors={
+                DENSE: qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Cosine)
+            },
+            sparse_vectors={BM25: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
+        ),
+    )
+    for key in INDEXED_KEYS:
+        parameters = qdrant.KeywordIndexParams(prefix=True)
+        shard.update(qdrant.UpdateOperation.create_field_index(key, parameters))
+    return shard
+
+
+def _load(folder: Path) -> qdrant.EdgeShard:
+    return qdrant.EdgeShard.load(os.fspath(folder))
+
+
+def _opening_error(folder: Path, error: Exception) -> ServiceError:
+    if "WouldBlock" in str(error):
+        return ServiceError(
+            f"collection in {folder} is open in {describe_owner(folder)}: "
+            "wait until it ends, or stop it"
+        )
+    return ServiceError(
+        f"collection in {folder} cannot be opened ({error}): restore the folder from a backup, or "
+        "remove it and ingest again"
+    )
+
+
+def _translated(call: Any, *arguments: Any) -> Any:
+    try:
+        return call(*arguments)
+    except Exception as error:  # the engine raises nothing more precise
+        raise ServiceError(f"the embedded engine refused the call: {error}") from error
+
+
+def _engine_point(point: Point) -> qdrant.Point:
+    vectors: dict[str, Any] = {}
+    if point.dense is not None:
+        vectors[DENSE] = _engine_vector(point.dense)
+    if point.bm25 is not None:
+        vectors[BM25] = _engine_vector(point.bm25)
+    return qdrant.Point(point.id, vectors, dict(point.payload))
+
+
+def _engine_vector(vector: Any) -> Any:
+    if isinstance(vector, SparseVector):
+        return qdrant.SparseVector(list(vector.indices), list(vector.values))
+    if not np.isfinite(vector).all():
+        raise ValueError("a dense vector has values that are not finite; the encoder is broken")
+    return vector.tolist()
+
+
+def _engine_filter(where: Filter) -> qdrant.Filter:
+    return qdrant.Filter(
+        must=[
+            qdrant.FieldCondition(key, match=qdrant.MatchValue(value))
+            for key, value in where.equals.items()
+        ]
+    )

@@ -1,0 +1,46 @@
+"""Chunks and document records as stored payloads, and back."""
+
+from dataclasses import asdict, fields
+from uuid import UUID
+
+from retrieval.store.protocol import Payload
+from retrieval.types import Chunk, DocumentRecord, Provenance
+
+_PROVENANCE = tuple(field.name for field in fields(Provenance))
+_DOCUMENT = tuple(field.name for field in fields(DocumentRecord))
+
+
+def chunk_payload(chunk: Chunk) -> dict[str, object]:
+    """Flatten a chunk, so that every field of its provenance can be filtered on."""
+    provenance = asdict(chunk.provenance)
+    provenance["headings"] = list(chunk.provenance.headings)
+    return {
+        "kind": "chunk",
+        "text": chunk.text,
+        "prefix": chunk.prefix,
+        "position": chunk.position,
+        **provenance,
+    }
+
+
+def chunk_from_payload(id: UUID, payload: Payload) -> Chunk:
+    """Read a chunk back."""
+    provenance = {name: payload[name] for name in _PROVENANCE}
+    provenance["headings"] = tuple(provenance["headings"])
+    return Chunk(
+        id=id,
+        text=payload["text"],
+        prefix=payload["prefix"],
+        position=payload["position"],
+        provenance=Provenance(**provenance),
+    )
+
+
+def document_payload(record: DocumentRecord) -> dict[str, object]:
+    """Turn a document record into a payload."""
+    return {"kind": "document", **asdict(record)}
+
+
+def document_from_payload(payload: Payload) -> DocumentRecord:
+    """Read a document record back."""
+    return DocumentRecord(**{name: payload[name] for name in _DOCUMENT})

@@ -1,0 +1,84 @@
+"""What a vector database must do for a collection: points in, rankings out.
+
+Implementations translate their library's errors into `retrieval.errors` and nothing else; what the
+points mean is `retrieval.collection`'s business.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+from uuid import UUID
+
+from retrieval.types import LegName, Scored, SparseVector, Vectors
+
+DENSE: LegName = "dense"
+BM25: LegName = "bm25"
+INDEXED_KEYS = ("kind", "source")
+
+Payload = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One stored point.
+
+    Attributes
+    ----------
+    dense
+        (d,) float32, a unit vector, or ``None`` for a point that no vector search returns.
+    """
+
+    id: UUID
+    payload: Payload
+    dense: Vectors | None = None
+    bm25: SparseVector | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """One vector search: a dense vector of shape (d,) or a sparse one."""
+
+    vector: Vectors | SparseVector
+
+    @property
+    def name(self) -> LegName:
+        """The named vector that is searched."""
+        return BM25 if isinstance(self.vector, SparseVector) else DENSE
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """Points whose payload has each key at the given value."""
+
+    equals: Mapping[str, str] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """One collection's points in one vector database.
+
+    Every method raises `ServiceError` where the database is not available or refuses the work.
+    """
+
+    def upsert(self, points: Sequence[Point]) -> None:
+        """Write points, durably when this returns; an id that exists is replaced whole."""
+
+    def overwrite_payloads(self, payloads: Mapping[UUID, Payload]) -> None:
+        """Replace the payloads of points that exist; their vectors stay."""
+
+    def delete(self, ids: Sequence[UUID]) -> None:
+        """Remove points; ids that do not exist are ignored."""
+
+    def retrieve(self, ids: Sequence[UUID]) -> dict[UUID, Payload]:
+        """Read payloads; ids that do not exist are absent from the answer."""
+
+    def scroll(self, where: Filter) -> Iterator[tuple[UUID, Payload]]:
+        """Go through all points that match, by id."""
+
+    def search(self, legs: Sequence[Leg], limit: int) -> list[list[Scored]]:
+        """Run all legs in one batch: for each, the best ``limit`` points, ordered by score, id."""
+
+    def count(self, where: Filter) -> int:
+        """Count the points that match, exactly."""
+
+    def close(self) -> None:
+        """Release the collection; the object is of no use afterwards."""
