@@ -111,7 +111,7 @@ def ingest(
 @reported
 def search(
     question: Annotated[str, typer.Argument(help="What you want to know, in your own words.")],
-    mode: Annotated[str, typer.Option(help="hybrid, dense or bm25.")] = "hybrid",
+    mode: Annotated[Mode, typer.Option(help="Both legs, or one of them.")] = "hybrid",
     limit: Annotated[int, typer.Option("--limit", "-n", help="The most hits.")] = 10,
     collection: CollectionOption = None,
     explain: Annotated[
@@ -123,24 +123,17 @@ def search(
     """Find the passages that answer a question."""
     from app import render  # noqa: PLC0415 - costs other commands their start
 
-    chosen = _mode(mode)
     application = Application(load_settings(collection=collection))
     with application.catalog.open(application.settings.collection) as opened:
         retriever = application.retriever(opened)
         start = time.perf_counter()
         with render.waiting("searching", as_json):
-            hits = retriever.retrieve(question, chosen, limit)
+            hits = retriever.retrieve(question, mode, limit)
         took_ms = (time.perf_counter() - start) * 1000
         if as_json:
-            render.print_json(render.search_json(question, chosen, took_ms, hits))
+            render.print_json(render.search_json(question, mode, took_ms, hits))
         else:
             render.print_hits(question, hits, took_ms, retriever, explain=explain, full=full)
-
-
-def _mode(mode: str) -> Mode:
-    if mode not in ("hybrid", "dense", "bm25"):
-        raise typer.BadParameter(f"'{mode}' is not one of hybrid, dense, bm25", param_hint="--mode")
-    return mode  # type: ignore[return-value]
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 from app.wiring import Application, utc_now
 from ingest.chunking import ChunkSettings
@@ -129,7 +130,7 @@ class Ingestion:
             )
         return ChunkSettings(tokens, settings.overlap_tokens)
 
-    def __enter__(self) -> "Ingestion":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

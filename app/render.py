@@ -102,13 +102,11 @@ class _Bar(ProgressWatcher):
 
 
 class _Lines(ProgressWatcher):
-    """A line for each file that failed or was read, where no terminal shows a bar."""
+    """A line for each file that was read, where no terminal shows a bar."""
 
     def settled(self, outcome: FileOutcome) -> None:
         super().settled(outcome)
-        if outcome.status == "failed":
-            print(f"failed: {outcome.source}: {outcome.reason}", file=sys.stderr, flush=True)
-        elif outcome.status != "unchanged":
+        if outcome.status in ("added", "changed"):
             print(
                 f"{outcome.status}: {outcome.source} ({outcome.chunks} chunks)",
                 file=sys.stderr,
@@ -245,7 +243,9 @@ def _window(text: str, matches: Sequence[tuple[int, int]]) -> tuple[int, int]:
     def distinct(start: int) -> int:
         return len({text[a:b].lower() for a, b in matches if start <= a and b <= start + _PREVIEW})
 
-    best = max([0, *(max(a - _PREVIEW // 4, 0) for a, _ in matches)], key=lambda s: (distinct(s), -s))
+    best = max(
+        [0, *(max(a - _PREVIEW // 4, 0) for a, _ in matches)], key=lambda s: (distinct(s), -s)
+    )
     start = text.rfind(" ", 0, best) + 1 if best else 0
     end = text.find(" ", min(start + _PREVIEW, len(text)))
     return start, len(text) if end < 0 else end

@@ -9,6 +9,8 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
+from pathlib import PurePosixPath
 from typing import Any
 
 from tokenizers import Tokenizer
@@ -16,7 +18,7 @@ from tokenizers import Tokenizer
 from ingest.elements import Element, ParsedDocument
 from retrieval.types import Chunk, Provenance, chunk_id
 
-_SENTENCE_END = re.compile(r"(?<=[.!?;:])[\"'”’)\]]*\s+|\n+")
+_SENTENCE_END = re.compile(r"(?<=[.!?;:])[\"'”’)\]]*\s+|\n+")  # noqa: RUF001 - the quote is meant
 _LINE_END = re.compile(r"\n+")
 _TITLE_SEPARATOR = " > "
 _FRAGMENT_SAMPLE = 4  # characters that no token of any tokenizer is certain to exceed
@@ -95,10 +97,11 @@ def chunk_document(
     cutter = _Cutter(tokenizer, settings)
     sections = cutter.sections(document)
     text = document_text(document.elements)
+    title = _named(document.title, source)
     occurrences: Counter[str] = Counter()
     chunks: list[Chunk] = []
     for section in sections:
-        prefix = cutter.prefix(document.title, section.headings, text, section.spans)
+        prefix = cutter.prefix(title, section.headings, text, section.spans)
         for start, end, header in cutter.cut(section.spans, prefix, text):
             passage = _trimmed(text, start, end)
             shown = f"{header}\n{text[passage]}" if header else text[passage]
@@ -183,7 +186,7 @@ class _Cutter:
         by_line = element.kind in ("table", "lines")
         stops = [match.end() for match in (_LINE_END if by_line else _SENTENCE_END).finditer(text)]
         bounds = [0, *(stop for stop in stops if stop < len(text)), len(text)]
-        pieces = list(zip(bounds, bounds[1:], strict=False))
+        pieces = list(pairwise(bounds))
         counts = self._counts([text[a:b] for a, b in pieces])
         spans: list[_Span] = []
         for (a, b), count in zip(pieces, counts, strict=True):
@@ -226,9 +229,7 @@ class _Cutter:
         most = self._settings.chunk_tokens // 4
         return prefix if len(encoding.ids) <= most else prefix[: encoding.offsets[most - 1][1]]
 
-    def cut(
-        self, spans: Sequence[_Span], prefix: str, text: str
-    ) -> Iterator[tuple[int, int, str]]:
+    def cut(self, spans: Sequence[_Span], prefix: str, text: str) -> Iterator[tuple[int, int, str]]:
         """Pack spans into chunks: offsets, and the column names to repeat."""
         room = self._settings.chunk_tokens - self._special - self._count(prefix)
         fits = self._fits(prefix, text)
@@ -287,6 +288,19 @@ class _Cutter:
     def _counts(self, texts: Sequence[str]) -> list[int]:
         encodings = self._tokenizer.encode_batch(list(texts), add_special_tokens=False)
         return [len(encoding.ids) for encoding in encodings]
+
+
+def _named(title: str, source: str) -> str:
+    """The title, with the words of the file's name in front that it does not have.
+
+    Titles inside files are often empty of meaning ('Form 10-K'); people name files with care.
+    """
+    name = PurePosixPath(source).stem
+    words = [word for word in re.split(r"[\W_]+", name) if word]
+    shown = title.casefold()
+    if all(word.casefold() in shown for word in words):
+        return title
+    return f"{' '.join(words)}: {title}" if title != name else " ".join(words)
 
 
 def _laid_out(elements: Sequence[Element]) -> Iterator[tuple[str, Element]]:

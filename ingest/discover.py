@@ -58,7 +58,9 @@ def discover(paths: Sequence[Path], suffixes: Collection[str]) -> Discovery:
                 else:
                     skipped[file.suffix.lower() or "no suffix"] += 1
             if len(found) == before and not _any_below(root, found):
-                errors.append(f"{path}: no document in this folder that could be read{_seen(skipped)}")
+                errors.append(
+                    f"{path}: no document in this folder that could be read{_seen(skipped)}"
+                )
         else:
             file = path.absolute()
             found.setdefault(file.resolve(), FoundFile(file, file.parent.resolve()))

@@ -122,7 +122,7 @@ class Pipeline:
         self, planned: Sequence[PlannedFile], workers: Workers
     ) -> Iterator[tuple[PlannedFile, PreparedDocument | FileOutcome]]:
         """Results in the order of the plan; so many files are read ahead that none waits long."""
-        ahead: deque[tuple[PlannedFile, ProcessFuture]] = deque()
+        ahead: deque[tuple[PlannedFile, ProcessFuture[PreparedDocument]]] = deque()
         todo = deque(planned)
         while todo or ahead:
             while todo and len(ahead) < _READ_AHEAD:
@@ -138,7 +138,7 @@ class Pipeline:
                     prepared = _outcome_of(file, future, workers)
                 yield file, prepared
 
-    def _submitted(self, file: PlannedFile, workers: Workers) -> ProcessFuture:
+    def _submitted(self, file: PlannedFile, workers: Workers) -> "ProcessFuture[PreparedDocument]":
         return workers.submit(
             prepare, file.path, file.source, self._model.path, self._settings, self._limits
         )
@@ -147,7 +147,7 @@ class Pipeline:
         """What needs no parsing: a file that cannot be read, is unchanged, or only moved."""
         if file.error is not None:
             return _failed(file.source, file.error)
-        assert file.record is not None  # noqa: S101 - `plan` gives kept files their record
+        assert file.record is not None
         if file.action == "move" and self.collection is not None:
             self.collection.write_document(replace(file.record, root=os.fspath(file.root)))
         return FileOutcome(file.source, "unchanged", chunks=file.record.chunks)
@@ -239,7 +239,7 @@ class Pipeline:
 
 
 def _outcome_of(
-    file: PlannedFile, future: ProcessFuture, workers: Workers
+    file: PlannedFile, future: "ProcessFuture[PreparedDocument]", workers: Workers
 ) -> PreparedDocument | FileOutcome:
     try:
         prepared: PreparedDocument = workers.result(future)

@@ -20,7 +20,6 @@ from ingest.discover import FoundFile, content_hash
 from retrieval.errors import DocumentError
 from retrieval.types import DocumentRecord
 
-
 Action = Literal["add", "change", "move", "keep", "fail"]
 
 
@@ -53,7 +52,7 @@ def plan(
 ) -> list[PlannedFile]:
     """Compare files with records by content, never by time."""
     known = {record.source: record for record in records}
-    located = {os.path.join(r.root, r.source): r.source for r in known.values()}
+    located = {Path(r.root, r.source): r.source for r in known.values()}
     roots = {Path(record.root) for record in known.values()}
     taken: dict[str, Path] = {}
     planned = []
@@ -67,13 +66,12 @@ def plan(
 def _source_of(
     file: FoundFile,
     known: dict[str, DocumentRecord],
-    located: dict[str, str],
+    located: dict[Path, str],
     roots: set[Path],
     taken: dict[str, Path],
 ) -> tuple[str, Path]:
-    path = os.fspath(file.path)
-    if path in located:
-        source = located[path]
+    if file.path in located:
+        source = located[file.path]
         return source, Path(known[source].root)
     containing = [root for root in roots if file.path.is_relative_to(root)]
     root = max(containing, key=lambda root: len(root.parts), default=file.root)

@@ -71,20 +71,24 @@ class TorchEncoder:
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode_questions`."""
-        options = _prompt(self.model.question_prompt)
-        vectors = self._network.encode_query(list(texts), **self._options, **options)
+        vectors = self._network.encode_query(
+            list(texts),
+            prompt=self.model.question_prompt,
+            batch_size=self._batch_size,
+            show_progress_bar=False,
+        )
         return _unit_rows(vectors)
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode_passages`."""
-        options = _prompt(self.model.passage_prompt)
         with self._autocast():
-            vectors = self._network.encode_document(list(texts), **self._options, **options)
+            vectors = self._network.encode_document(
+                list(texts),
+                prompt=self.model.passage_prompt,
+                batch_size=self._batch_size,
+                show_progress_bar=False,
+            )
         return _unit_rows(vectors)
-
-    @property
-    def _options(self) -> dict[str, Any]:
-        return {"batch_size": self._batch_size, "show_progress_bar": False}
 
     @cached_property
     def _network(self) -> "SentenceTransformer":
@@ -100,8 +104,8 @@ class TorchEncoder:
             ) from error
         from transformers.utils import logging  # noqa: PLC0415 - as above
 
-        logging.disable_progress_bar()
-        logging.set_verbosity_error()
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
         try:
             return SentenceTransformer(
                 os.fspath(self.model.path),
@@ -135,10 +139,6 @@ def _has_bf16() -> bool:
     return bool(capabilities.get("amx_bf16") or capabilities.get("avx512_bf16"))
 
 
-def _prompt(prompt: str | None) -> dict[str, str]:
-    return {} if prompt is None else {"prompt": prompt}
-
-
 def _unit_rows(vectors: Any) -> Vectors:
     """Normalise in float32, whatever the model's own last module does."""
     rows = np.asarray(vectors, dtype=np.float32)
@@ -148,4 +148,5 @@ def _unit_rows(vectors: Any) -> Vectors:
             "the encoder gave vectors that are zero or not finite: its weights are broken, or "
             "its precision is too low (set TWOTOWER_PRECISION=fp32)"
         )
-    return rows / norms
+    unit: Vectors = rows / norms
+    return unit

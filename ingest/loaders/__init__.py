@@ -135,7 +135,9 @@ def _load_docx(path: Path, _limits: Limits) -> ParsedDocument:
     document = docx.Document(str(path))
     levels = {"": 0}
     for paragraph in document.paragraphs:
-        style = re.fullmatch(r"(Title)|Heading (\d)", paragraph.style.name if paragraph.style else "")
+        style = re.fullmatch(
+            r"(Title)|Heading (\d)", paragraph.style.name if paragraph.style else ""
+        )
         if style:
             levels[paragraph.text.strip()] = 1 if style[1] else int(style[2])
     title = (document.core_properties.title or "").strip()

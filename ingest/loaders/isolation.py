@@ -34,11 +34,11 @@ class Workers:
             max_workers=count, context=context, initializer=_begin, initargs=(memory_mb,)
         )
 
-    def submit(self, function: Callable[..., Any], *arguments: Any) -> ProcessFuture:
+    def submit(self, function: Callable[..., Any], *arguments: Any) -> "ProcessFuture[Any]":
         """Start ``function(*arguments)`` in a worker as soon as one is free."""
         return self._pool.schedule(function, args=list(arguments), timeout=self._seconds)
 
-    def result(self, future: ProcessFuture) -> Any:
+    def result(self, future: "ProcessFuture[Any]") -> Any:
         """Wait for what a worker returns.
 
         Raises
@@ -83,9 +83,9 @@ class Workers:
         trace: TracebackType | None,
     ) -> None:
         if kind is None:
-            self._pool.close()
+            self._pool.close()  # type: ignore[no-untyped-call]
         else:
-            self._pool.stop()
+            self._pool.stop()  # type: ignore[no-untyped-call]
         self._pool.join()
 
 

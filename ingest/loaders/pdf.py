@@ -110,8 +110,8 @@ def _line(
     boxes: list[tuple[float, float, float, float]] = []
     first = size = 0.0
     for index, code in enumerate(codes, start):
-        character = chr(code) if 0 < code < 0x110000 and not 0xD800 <= code < 0xE000 else ""
-        if not character or character.isspace():
+        character = _character(code)
+        if character.isspace():
             text += " "
             continue
         pdfium.FPDFText_GetCharBox(text_page, index, left, right, bottom, top)
@@ -140,6 +140,14 @@ def _line(
         tabular,
         page,
     )
+
+
+def _character(code: int) -> str:
+    """What a character code stands for; a space where it is no character, such as a surrogate."""
+    try:
+        return chr(code).encode("utf-8").decode("utf-8") if code else " "
+    except (ValueError, OverflowError):
+        return " "
 
 
 def _named_bold(text_page: pypdfium2.PdfTextPage, index: int) -> bool:

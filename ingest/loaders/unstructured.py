@@ -124,7 +124,7 @@ def use_packaged_language_model() -> None:
         language.add_pipe("sentencizer")
         return language
 
-    tokenize._load_spacy_model = load
+    tokenize._load_spacy_model = load  # noqa: SLF001 - the library offers no other way
 
 
 def parsed(title: str, elements: Iterator[Element]) -> ParsedDocument:

@@ -1,0 +1,48 @@
+# Every path is relative, so that a checkout below a path with spaces works.
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip --disable-pip-version-check
+
+.PHONY: install demo test lint lock clean
+
+install: .venv/installed
+
+# The stamps depend on what decides the environment, so a changed pin is installed at the next call.
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' \
+	  || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(PIP) install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/installed-dev: .venv/installed
+	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+# A small collection of its own, and three questions: an identifier, a paraphrase, a table.
+demo: install
+	.venv/bin/twotower ingest examples/handbook --collection handbook
+	.venv/bin/twotower search "What torque do the flange bolts of the Heron 4 need?" --collection handbook --limit 3
+	.venv/bin/twotower search "may I bring my dog to the workshop" --collection handbook --limit 3
+	.venv/bin/twotower search "what does a cup seal kit cost in 2025" --collection handbook --limit 3 --explain
+
+lint: .venv/installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+test: lint
+	.venv/bin/python -m pytest
+
+# Writes constraints.txt anew from what pip resolves today; torch stays where it is pinned.
+lock:
+	rm -rf .venv/lock
+	$(PYTHON) -m venv .venv/lock
+	.venv/lock/bin/python -m pip install --quiet torch==2.13.0 --editable '.[dev]'
+	{ sed -n '/^#/p' constraints.txt; .venv/lock/bin/python -m pip freeze --exclude-editable \
+	  | sed 's/ @ .*//; s/+cpu$$//' ; } > constraints.new
+	mv constraints.new constraints.txt
+	rm -rf .venv/lock
+
+clean:
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build *.egg-info

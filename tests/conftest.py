@@ -1,0 +1,123 @@
+"""What all tests share: no network, a command line of its own process, an ingested handbook."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pytest_socket import socket_allow_hosts
+
+from app.settings import load_settings
+from app.threads import limit_threads
+from app.wiring import Application
+from retrieval.model_folder import DEFAULT_ENCODER, ModelFolder, find_model
+
+limit_threads()
+
+ROOT = Path(__file__).resolve().parents[1]
+HANDBOOK = ROOT / "examples" / "handbook"
+
+
+def pytest_runtest_setup() -> None:
+    socket_allow_hosts(["127.0.0.1", "::1"], allow_unix_socket=True)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+class CommandLine:
+    """Runs `twotower` in a process of its own, offline, on a data directory of its own."""
+
+    def __init__(self, data_dir: Path, folder: Path) -> None:
+        self.data_dir = data_dir
+        self.network_log = folder / "network.log"
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")},
+            "TWOTOWER_DATA_DIR": str(data_dir),
+            "TWOTOWER_TEST_NETWORK_LOG": str(self.network_log),
+            "PYTHONPATH": str(ROOT / "tests" / "offline"),
+            "COLUMNS": "200",
+        }
+
+    def __call__(self, *arguments: object, **environment: str) -> Finished:
+        done = subprocess.run(
+            [sys.executable, "-m", "app", *map(str, arguments)],
+            check=False,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            env=self.environment | environment,
+        )
+        assert "Traceback" not in done.stderr, done.stderr
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    @property
+    def refused_connections(self) -> str:
+        return self.network_log.read_text() if self.network_log.exists() else ""
+
+
+@pytest.fixture
+def twotower(tmp_path: Path) -> CommandLine:
+    return CommandLine(tmp_path / "data", tmp_path)
+
+
+@pytest.fixture(scope="session")
+def handbook(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+    """A command line whose data directory has the example handbook in `documents`."""
+    folder = tmp_path_factory.mktemp("handbook")
+    command_line = CommandLine(folder / "data", folder)
+    command_line.first_ingest = command_line("ingest", HANDBOOK, "--json")
+    assert command_line.first_ingest.code == 0, command_line.first_ingest.err
+    return command_line
+
+
+@pytest.fixture(scope="session")
+def application(handbook: CommandLine) -> Application:
+    """The application in this process, over the ingested handbook, with the encoder loaded once."""
+    return Application(load_settings({}, data_dir=handbook.data_dir))
+
+
+@pytest.fixture(scope="session")
+def model() -> ModelFolder:
+    return ModelFolder(DEFAULT_ENCODER, find_model(DEFAULT_ENCODER))
+
+
+class WordEncoder:
+    """A stand-in for a bi-encoder where a test is not about vectors: words hashed to dimensions."""
+
+    dimension = 64
+
+    def __init__(self, model: ModelFolder) -> None:
+        self.model = model
+        self.passages = 0
+
+    def encode_questions(self, texts):
+        rows = np.full((len(texts), self.dimension), 1e-3, dtype=np.float32)
+        for row, text in zip(rows, texts, strict=True):
+            for word in text.lower().split():
+                row[sum(word.encode()) % self.dimension] += 1.0
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+
+    def encode_passages(self, texts):
+        self.passages += len(texts)
+        return self.encode_questions(texts)
+
+
+@pytest.fixture
+def word_encoder(model: ModelFolder) -> WordEncoder:
+    return WordEncoder(model)

@@ -1,0 +1,96 @@
+import json
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+from uuid import UUID
+
+import pytest
+
+from retrieval.catalog import Catalog
+from retrieval.errors import ConfigurationError, ServiceError
+from retrieval.store import edge
+from retrieval.store.edge import EdgeStore
+from retrieval.store.protocol import Filter, Point
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from retrieval.store.edge import EdgeStore
+store = EdgeStore(Path(sys.argv[1]), 4)
+print("open", flush=True)
+time.sleep(60)
+"""
+
+
+def test_a_second_process_is_told_who_has_it_open(tmp_path):
+    folder = tmp_path / "docs"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder)], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert owner.stdout.readline() == "open\n"
+        with pytest.raises(ServiceError, match=f"open in process {owner.pid} "):
+            EdgeStore(folder)
+        owner.kill()
+    EdgeStore(folder).close()  # the lock went with its owner
+
+
+def test_points_survive_a_kill(tmp_path):
+    script = HOLD.replace(
+        "time.sleep(60)",
+        "from uuid import UUID; from retrieval.store.protocol import Point\n"
+        "store.upsert([Point(UUID(int=n), {'kind': 'chunk'}) for n in range(500)])\n"
+        "print('written', flush=True); time.sleep(60)",
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", script, str(tmp_path / "docs")], stdout=subprocess.PIPE, text=True
+    ) as owner:
+        assert [owner.stdout.readline() for _ in range(2)] == ["open\n", "written\n"]
+        owner.kill()
+    store = EdgeStore(tmp_path / "docs")
+    assert store.count(Filter({"kind": "chunk"})) == 500
+    store.close()
+
+
+def test_the_owner_file_goes_when_the_store_closes(tmp_path):
+    store = EdgeStore(tmp_path / "docs", 4)
+    note = tmp_path / "docs.owner.json"
+    assert json.loads(note.read_text())["pid"] == os.getpid()
+    store.close()
+    assert not note.exists()
+
+
+def test_a_damaged_collection_is_one_clear_error(tmp_path):
+    EdgeStore(tmp_path / "docs", 4).close()
+    (tmp_path / "docs" / "edge_config.json").write_text("not json")
+    with pytest.raises(ServiceError, match="restore the folder from a backup"):
+        EdgeStore(tmp_path / "docs")
+
+
+def test_a_disk_that_is_nearly_full_is_not_written_to(tmp_path, monkeypatch):
+    store = EdgeStore(tmp_path / "docs", 4)
+    monkeypatch.setattr(edge.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
+    with pytest.raises(ServiceError, match="make room"):
+        store.upsert([Point(UUID(int=1), {})])
+    store.close()
+
+
+def test_what_a_broken_creation_left_is_replaced(tmp_path):
+    catalog = Catalog(tmp_path)
+    catalog.create("docs", 4).close()  # no card: nothing was ever committed
+    with catalog.create("docs", 8) as collection:
+        assert collection.card() is None
+
+
+def test_collections_are_listed_and_unknown_ones_named(tmp_path):
+    catalog = Catalog(tmp_path)
+    catalog.create("one", 4).close()
+    assert catalog.names() == ["one"]
+    with pytest.raises(ConfigurationError, match=r"there are: one"):
+        catalog.open("two")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 65])
+def test_a_name_cannot_leave_the_data_directory(tmp_path, name):
+    with pytest.raises(ConfigurationError, match="no collection name"):
+        Catalog(tmp_path).exists(name)
