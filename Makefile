@@ -21,9 +21,9 @@ install: .venv/installed
 # A small collection of its own, and three questions: an identifier, a paraphrase, a table.
 demo: install
 	.venv/bin/twotower ingest examples/handbook --collection handbook
-	.venv/bin/twotower search "What torque do the flange bolts of the Heron 4 need?" --collection handbook --limit 3
-	.venv/bin/twotower search "may I bring my dog to the workshop" --collection handbook --limit 3
-	.venv/bin/twotower search "what does a cup seal kit cost in 2025" --collection handbook --limit 3 --explain
+	.venv/bin/twotower search "GK-118/d how tight" --collection handbook --limit 3
+	.venv/bin/twotower search "quitting: what warning is required of me" --collection handbook --limit 3
+	.venv/bin/twotower search "who is the fitter on call in the week of 19 May 2025?" --collection handbook --limit 3 --explain
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -10,8 +10,9 @@ import csv
 import json
 import tempfile
 from collections import defaultdict
+from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import ir_measures
 from ir_measures import RR, R, nDCG
@@ -19,6 +20,7 @@ from ir_measures import RR, R, nDCG
 from app.ingestion import Ingestion
 from app.settings import load_settings
 from app.wiring import Application
+from retrieval.retriever import Retriever
 from retrieval.types import Hit, Mode
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -56,8 +58,35 @@ def ranking(hits: list[Hit], judged: dict[str, int]) -> dict[str, float]:
     return best
 
 
+@dataclass(frozen=True)
+class Evaluation:
+    """One mode's mean of each measure, and nDCG@10 by kind of question."""
+
+    overall: dict[Any, float]
+    by_kind: dict[str, float]
+
+
+def evaluate(
+    retriever: Retriever, mode: Mode, questions: dict[str, dict[str, str]], judged: Judgements
+) -> Evaluation:
+    """Ask every judged question and compare with the judgements."""
+    run = {
+        id: ranking(retriever.retrieve(questions[id]["text"], mode, DEPTH), places)
+        for id, places in judged.items()
+    }
+    kinds = sorted({questions[id]["kind"] for id in judged})
+    of_kind = {k: {id: p for id, p in judged.items() if questions[id]["kind"] == k} for k in kinds}
+    return Evaluation(
+        ir_measures.calc_aggregate(list(MEASURES.values()), judged, run),
+        {
+            kind: ir_measures.calc_aggregate([nDCG @ 10], judgements, run)[nDCG @ 10]
+            for kind, judgements in of_kind.items()
+        },
+    )
+
+
 def main() -> None:
-    """Ingest the handbook into a temporary collection and print a table."""
+    """Ingest the handbook into a temporary collection and print two tables."""
     questions, judged = read_questions(EXAMPLES)
     with tempfile.TemporaryDirectory() as folder:
         application = Application(load_settings(data_dir=Path(folder), collection="handbook"))
@@ -68,28 +97,16 @@ def main() -> None:
         with application.catalog.open("handbook") as collection:
             retriever = application.retriever(collection)
             print(f"{len(judged)} judged questions, {collection.count('chunk')} chunks\n")
-            print(f"{'mode':8}" + "".join(f"{name:>11}" for name in MEASURES))
-            kinds = sorted({questions[id]["kind"] for id in judged})
-            by_kind: dict[str, dict[str, float]] = {}
-            for mode in get_args(Mode):
-                run = {
-                    id: ranking(retriever.retrieve(questions[id]["text"], mode, DEPTH), judged[id])
-                    for id in judged
-                }
-                scores = ir_measures.calc_aggregate(list(MEASURES.values()), judged, run)
-                print(f"{mode:8}" + "".join(f"{scores[m]:11.3f}" for m in MEASURES.values()))
-                by_kind[mode] = {
-                    kind: ir_measures.calc_aggregate(
-                        [nDCG @ 10],
-                        {id: j for id, j in judged.items() if questions[id]["kind"] == kind},
-                        run,
-                    )[nDCG @ 10]
-                    for kind in kinds
-                }
-            print("\nnDCG@10 by kind of question")
-            print(f"{'mode':8}" + "".join(f"{kind:>12}" for kind in kinds))
-            for mode, row in by_kind.items():
-                print(f"{mode:8}" + "".join(f"{row[kind]:12.3f}" for kind in kinds))
+            results = {
+                mode: evaluate(retriever, mode, questions, judged) for mode in get_args(Mode)
+            }
+    print(f"{'mode':8}" + "".join(f"{name:>11}" for name in MEASURES))
+    for mode, result in results.items():
+        print(f"{mode:8}" + "".join(f"{result.overall[m]:11.3f}" for m in MEASURES.values()))
+    print("\nnDCG@10 by kind of question")
+    print(f"{'mode':8}" + "".join(f"{kind:>12}" for kind in next(iter(results.values())).by_kind))
+    for mode, result in results.items():
+        print(f"{mode:8}" + "".join(f"{score:12.3f}" for score in result.by_kind.values()))
 
 
 if __name__ == "__main__":

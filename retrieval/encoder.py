@@ -92,9 +92,6 @@ class TorchEncoder:
 
     @cached_property
     def _network(self) -> "SentenceTransformer":
-        # Hub access is over once the folder is known; this also silences the libraries' own bars.
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         try:
             from sentence_transformers import SentenceTransformer  # noqa: PLC0415 - 5 to 10 s
         except ImportError as error:

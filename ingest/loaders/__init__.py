@@ -109,6 +109,13 @@ def _load_html(path: Path, _limits: Limits) -> ParsedDocument:
     return parsed(title.strip(), elements_of(_partition_text("html", page), "marked"))
 
 
+def _load_org(path: Path, limits: Limits) -> ParsedDocument:
+    """Org mode; its title is a keyword that does not reach the text."""
+    document = _load_file("org", "marked", path, limits)
+    named = re.search(r"^#\+title:[ \t]*(.+)$", read_text(path), re.MULTILINE | re.IGNORECASE)
+    return replace(document, title=named[1].strip()) if named else document
+
+
 def _load_file(module: str, headings: Headings, path: Path, _limits: Limits) -> ParsedDocument:
     return parsed("", elements_of(partition(module, {"filename": str(path)}), headings))
 
@@ -117,7 +124,10 @@ def _load_table(module: str, path: Path, _limits: Limits) -> ParsedDocument:
     """Delimited text; decoded here, because pandas would take UTF-8 for granted."""
     import io  # noqa: PLC0415 - as small as the function that needs it
 
-    content = {"file": io.BytesIO(read_text(path).encode("utf-8"))}
+    text = read_text(path)
+    if not text.strip():
+        return ParsedDocument("", ())
+    content = {"file": io.BytesIO(text.encode("utf-8"))}
     return parsed(path.stem, elements_of(partition(module, content), "none"))
 
 
@@ -211,7 +221,7 @@ _FORMATS = (
     Format("OpenDocument", (".odt",), partial(_load_file, "odt", "guessed")),
     Format("Rich text", (".rtf",), partial(_load_file, "rtf", "marked")),
     Format("reStructuredText", (".rst",), partial(_load_file, "rst", "marked")),
-    Format("Org mode", (".org",), partial(_load_file, "org", "marked")),
+    Format("Org mode", (".org",), _load_org),
 )
 
 FORMATS: dict[str, Format] = {suffix: f for f in _FORMATS for suffix in f.suffixes}

@@ -9,7 +9,7 @@ import ctypes
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pypdfium2
@@ -27,11 +27,18 @@ _BOLD_NAME = re.compile(r"bold|black|heavy|semib|demi", re.IGNORECASE)
 _BOLDER = 1.25  # times the weight that most of the document has, where the name does not tell
 _MARGIN = 0.09  # of the page's height, where running headers and footers stand
 _RIGHT_EDGE = 0.88  # of the column's width: a line that ends beyond it was wrapped
-_HYPHEN = "\x02"  # pdfium's mark for a hyphen that ends a line
+_FILLED = 0.55  # of a column's width: what a line of prose takes at the least
+_HYPHEN = "\x02"  # our mark for a hyphen that ends a line; pdfium's are
+_HYPHENS = (0x02, 0xFFFE)
 _BULLETS = "•◦▪●‣·*–-"  # noqa: RUF001 - a dash that is not a hyphen is meant
 _BULLET = re.compile(rf"^\s*([{_BULLETS}]|\(?\d{{1,2}}[.)]|\(?[a-z][.)])\s+")
 _LABEL = re.compile(rf"([{_BULLETS}]|(\w+ )?\(?(\d{{1,2}}[A-Za-z]?|[a-z]|[ivx]+)[.)])$")
 _WORD = re.compile(r"[^\W\d_]{2}")
+_LEADERS = re.compile(r"(?:\s?\.){5,}")  # between an entry and its page number
+# What producers write into the title: nothing, a number, or the name of the file they came from.
+_NO_TITLE = re.compile(
+    r"(?i)untitled|microsoft (word|excel|powerpoint) - |.*\.(docx?|indd|tex|pdf)$"
+)
 _CURRENCY = re.compile(r"([$€£¥]) \| (?=[\d(—-])")
 _CURRENCY_CELL = re.compile(r"(?<=[\d)%—]) (?=[$€£¥] ?[\d(—])")
 
@@ -48,8 +55,22 @@ class Line:
     size: float
     weight: int
     bold: bool
-    tabular: bool
+    cells: tuple["Cell", ...]
     page: int
+
+    @property
+    def tabular(self) -> bool:
+        """Whether the line has cells that stand apart."""
+        return len(self.cells) > 1
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A stretch of a line without wide gaps."""
+
+    text: str
+    left: float
+    right: float
 
 
 def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
@@ -83,7 +104,7 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
         )
     lines = [line for page in _without_running_lines(pages) for line in _reading_order(page)]
     elements = tuple(_elements(lines))
-    if not _WORD.search(title):  # some producers write a number there
+    if not _WORD.search(title) or _NO_TITLE.match(title):
         title = _first_heading(elements)
     return ParsedDocument(title, elements, len(pages))
 
@@ -106,40 +127,50 @@ def _line(
     text_page: pypdfium2.PdfTextPage, start: int, codes: Sequence[int], page: int
 ) -> Line | None:
     left, right, bottom, top = (ctypes.c_double() for _ in range(4))
+    cells: list[Cell] = []
     text = ""
-    boxes: list[tuple[float, float, float, float]] = []
-    first = size = 0.0
+    begin = end = size = 0.0
+    first, low, high = -1, 0.0, 0.0
     for index, code in enumerate(codes, start):
         character = _character(code)
         if character.isspace():
             text += " "
             continue
         pdfium.FPDFText_GetCharBox(text_page, index, left, right, bottom, top)
-        if not boxes:
+        if first < 0:
             first, size = index, _font_size(text_page, index)
-        elif left.value - boxes[-1][2] > _CELL_GAP * size:
-            text = text.rstrip() + (" " if _LABEL.match(text.strip()) else " | ")
-        boxes.append((left.value, bottom.value, right.value, top.value))
-        text += _HYPHEN if code in (2, 0xFFFE) else character
-    text = " ".join(text.split())
-    if not boxes or not text:
+            begin, low, high = left.value, bottom.value, top.value
+        elif left.value - end > _CELL_GAP * size and not _LABEL.match(text.strip()):
+            cells.append(Cell(_squeezed(text), begin, end))
+            text, begin = "", left.value
+        end = right.value
+        low, high = min(low, bottom.value), max(high, top.value)
+        text += _HYPHEN if code in _HYPHENS else character
+    if first < 0:
         return None
-    tabular = " | " in text
-    if tabular:
-        text = _CURRENCY_CELL.sub(" | ", _CURRENCY.sub(r"\1 ", text))
-    lefts, bottoms, rights, tops = zip(*boxes, strict=True)
+    cells = [cell for cell in [*cells, Cell(_squeezed(text), begin, end)] if cell.text]
     return Line(
-        text,
-        min(lefts),
-        min(bottoms),
-        max(rights),
-        max(tops),
-        size,
-        pdfium.FPDFText_GetFontWeight(text_page, int(first)),
-        _named_bold(text_page, int(first)),
-        tabular,
-        page,
+        text=_row(cells),
+        left=min(cell.left for cell in cells),
+        bottom=low,
+        right=max(cell.right for cell in cells),
+        top=high,
+        size=size,
+        weight=pdfium.FPDFText_GetFontWeight(text_page, first),
+        bold=_named_bold(text_page, first),
+        cells=tuple(cells),
+        page=page,
     )
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(_LEADERS.sub(" … ", text).split())
+
+
+def _row(cells: Sequence[Cell]) -> str:
+    """The cells of a line, with currency signs beside their amounts."""
+    text = " | ".join(cell.text for cell in cells)
+    return _CURRENCY_CELL.sub(" | ", _CURRENCY.sub(r"\1 ", text)) if len(cells) > 1 else text
 
 
 def _character(code: int) -> str:
@@ -171,7 +202,7 @@ def _without_running_lines(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
     counts: Counter[str] = Counter()
     for page in pages:
         counts.update({_shape(line.text) for line in _marginal(page)})
-    enough = max(3, len(pages) / 2)
+    enough = max(2, len(pages) / 2)
     return [
         [
             line
@@ -198,6 +229,7 @@ def _marginal(page: Sequence[Line]) -> list[Line]:
 
 def _reading_order(page: list[Line]) -> list[Line]:
     """Put two columns one after the other, where a page has them; else keep the file's order."""
+    page = _parted(page)
     gutter = _gutter(page)
     if gutter is None:
         return page
@@ -213,6 +245,38 @@ def _reading_order(page: list[Line]) -> list[Line]:
             ordered += [*left, *right, line]
             left, right = [], []
     return [*ordered, *left, *right]
+
+
+def _parted(page: list[Line]) -> list[Line]:
+    """Part lines that run across two columns, where so many have a gap at the same place.
+
+    Some producers draw a page line by line. What tells columns of prose from a table's is that
+    both sides are filled: labels and numbers leave most of theirs white.
+    """
+    pairs = [line for line in page if len(line.cells) == 2]  # noqa: PLR2004 - left and right
+    if len(pairs) < 8:  # noqa: PLR2004 - fewer make no column
+        return page
+    low, high = min(line.left for line in page), max(line.right for line in page)
+    gutter = sorted((line.cells[0].right + line.cells[1].left) / 2 for line in pairs)[
+        len(pairs) // 2
+    ]
+    half = (high - low) / 2
+    across = [
+        line
+        for line in pairs
+        if line.cells[0].right < gutter < line.cells[1].left
+        and all(cell.right - cell.left > half * _FILLED for cell in line.cells)
+    ]
+    if len(across) < max(8, len(page) * 0.4):
+        return page
+    return [part for line in page for part in (_halves(line) if line in across else [line])]
+
+
+def _halves(line: Line) -> list[Line]:
+    return [
+        replace(line, text=cell.text, left=cell.left, right=cell.right, cells=(cell,))
+        for cell in line.cells
+    ]
 
 
 def _gutter(page: Sequence[Line]) -> float | None:

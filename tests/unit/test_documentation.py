@@ -1,0 +1,74 @@
+"""The documents are true: what they name exists, and what exists is named."""
+
+import re
+import subprocess
+import tomllib
+
+import pytest
+import typer.main
+
+from app.cli import app
+from ingest.loaders import FORMATS
+from tests.conftest import ROOT
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_every_command_and_option_is_in_the_readme():
+    group = typer.main.get_command(app)
+    for name, command in group.commands.items():
+        assert f"twotower {name}" in README
+        for parameter in command.params:
+            for option in parameter.opts:
+                if option.startswith("--"):
+                    assert f"`{option}" in README or f" {option}" in README, f"{name} {option}"
+
+
+def test_every_format_is_in_the_readme():
+    rows = re.findall(r"^\| ([\w\s-]+) \| ((?:`\.\w+`(?:, )?)+) \|", README, re.MULTILINE)
+    expected = {f.name: ", ".join(f"`{s}`" for s in f.suffixes) for f in FORMATS.values()}
+    assert {name: suffixes for name, suffixes in rows if name in expected} == expected
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+def test_links_lead_somewhere(name):
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+def test_the_modules_that_the_architecture_names_exist():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for path in re.findall(r"`((?:app|ingest|retrieval)/[\w/]+\.py)`", text):
+        assert (ROOT / path).is_file(), path
+
+
+def test_every_module_of_the_packages_is_in_the_architecture():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    for package in ("app", "ingest", "retrieval"):
+        for file in (ROOT / package).rglob("*.py"):
+            if not file.name.startswith("__"):
+                assert f"`{file.relative_to(ROOT).as_posix()}`" in text
+
+
+def test_constraints_pin_everything_and_name_no_place():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert "torch==2.13.0" in pins
+    assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    pinned = {pin.split("==")[0].lower().replace("_", "-") for pin in pins}
+    for requirement in wanted:
+        assert re.match(r"[\w-]+", requirement)[0].lower() in pinned
+
+
+def test_no_address_of_a_registry_is_committed():
+    listed = subprocess.run(
+        ["git", "grep", "-lE", r"(pypi|pythonhosted|npmjs|debian)\.(org|com)", "--", "."],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert [name for name in listed.stdout.split() if "test_documentation" not in name] == []
