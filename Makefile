@@ -18,12 +18,12 @@ install: .venv/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-# A small collection of its own, and three questions: an identifier, a paraphrase, a table.
+# A small collection of its own, and three questions: an identifier, other words than the text, a table.
 demo: install
 	.venv/bin/twotower ingest examples/handbook --collection handbook
 	.venv/bin/twotower search "GK-118/d how tight" --collection handbook --limit 3
-	.venv/bin/twotower search "quitting: what warning is required of me" --collection handbook --limit 3
-	.venv/bin/twotower search "who is the fitter on call in the week of 19 May 2025?" --collection handbook --limit 3 --explain
+	.venv/bin/twotower search "security token has gone missing, who do I tell" --collection handbook --limit 3
+	.venv/bin/twotower search "guarantee of a KC-7 box in months" --collection handbook --limit 3 --explain
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -79,7 +79,9 @@ def _main(
 @app.command()
 @reported
 def ingest(
-    paths: Annotated[list[Path], typer.Argument(metavar="PATH...", help="Files and folders.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Files and folders.", readable=False)
+    ],
     collection: CollectionOption = None,
     as_json: JsonOption = False,
 ) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from retrieval.model_folder import DEFAULT_ENCODER, ModelFolder, find_model
 limit_threads()
 
 ROOT = Path(__file__).resolve().parents[1]
+OFFLINE = ROOT / "tests" / "offline"
 HANDBOOK = ROOT / "examples" / "handbook"
 
 
@@ -40,30 +42,98 @@ class Finished:
         return json.loads(self.out)
 
 
+class Zygote:
+    """The process that commands are forked from; see `tests.zygote`."""
+
+    def __init__(self) -> None:
+        environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")},
+            "PYTHONPATH": f"{OFFLINE}{os.pathsep}{ROOT}",
+            "TWOTOWER_TEST_NETWORK_LOG": os.devnull,
+        }
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.zygote"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
+
+    def start(self, request: dict[str, Any]) -> int:
+        """Start a command; its process id."""
+        self._process.stdin.write(json.dumps(request) + "\n")
+        self._process.stdin.flush()
+        return self._answer()["pid"]
+
+    def wait(self) -> int:
+        """Wait for the command that was started; its exit code."""
+        return self._answer()["code"]
+
+    def _answer(self) -> dict[str, int]:
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        self._process.stdin.close()
+        self._process.wait(timeout=30)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def zygote():
+    zygote = Zygote()
+    yield zygote
+    zygote.close()
+
+
 class CommandLine:
     """Runs `twotower` in a process of its own, offline, on a data directory of its own."""
 
-    def __init__(self, data_dir: Path, folder: Path) -> None:
+    def __init__(self, zygote: Zygote, data_dir: Path, folder: Path) -> None:
+        self._zygote = zygote
+        self._folder = folder
         self.data_dir = data_dir
         self.network_log = folder / "network.log"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")},
             "TWOTOWER_DATA_DIR": str(data_dir),
             "TWOTOWER_TEST_NETWORK_LOG": str(self.network_log),
-            "PYTHONPATH": str(ROOT / "tests" / "offline"),
+            "PYTHONPATH": str(OFFLINE),
             "COLUMNS": "200",
         }
 
+    def start(self, *arguments: object, before: Sequence[str] = (), **environment: str) -> int:
+        """Start a command, after running the modules ``before`` in its process; its process id."""
+        return self._zygote.start(
+            {
+                "arguments": [str(argument) for argument in arguments],
+                "environment": self.environment | environment,
+                "before": list(before),
+                "out": str(self._folder / "out"),
+                "err": str(self._folder / "err"),
+            }
+        )
+
+    def wait(self) -> Finished:
+        """Wait for the command that was started."""
+        code = self._zygote.wait()
+        out, err = ((self._folder / name).read_text(encoding="utf-8") for name in ("out", "err"))
+        assert "Traceback" not in err, err
+        return Finished(code, out, err)
+
     def __call__(self, *arguments: object, **environment: str) -> Finished:
+        self.start(*arguments, **environment)
+        return self.wait()
+
+    def fresh(self, *arguments: object, prefix: Sequence[str] = ()) -> Finished:
+        """Run a command in a new interpreter, as a person's shell does."""
         done = subprocess.run(
-            [sys.executable, "-m", "app", *map(str, arguments)],
+            [*prefix, sys.executable, "-m", "app", *map(str, arguments)],
             check=False,
             capture_output=True,
             text=True,
             timeout=120,
-            env=self.environment | environment,
+            env=self.environment,
         )
-        assert "Traceback" not in done.stderr, done.stderr
         return Finished(done.returncode, done.stdout, done.stderr)
 
     @property
@@ -72,15 +142,15 @@ class CommandLine:
 
 
 @pytest.fixture
-def twotower(tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path / "data", tmp_path)
+def twotower(zygote: Zygote, tmp_path: Path) -> CommandLine:
+    return CommandLine(zygote, tmp_path / "data", tmp_path)
 
 
 @pytest.fixture(scope="session")
-def handbook(tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+def handbook(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
     """A command line whose data directory has the example handbook in `documents`."""
     folder = tmp_path_factory.mktemp("handbook")
-    command_line = CommandLine(folder / "data", folder)
+    command_line = CommandLine(zygote, folder / "data", folder)
     command_line.first_ingest = command_line("ingest", HANDBOOK, "--json")
     assert command_line.first_ingest.code == 0, command_line.first_ingest.err
     return command_line

@@ -140,7 +140,7 @@ def _line(
         if first < 0:
             first, size = index, _font_size(text_page, index)
             begin, low, high = left.value, bottom.value, top.value
-        elif left.value - end > _CELL_GAP * size and not _LABEL.match(text.strip()):
+        elif left.value - end > _CELL_GAP * size and (cells or not _LABEL.match(text.strip())):
             cells.append(Cell(_squeezed(text), begin, end))
             text, begin = "", left.value
         end = right.value

@@ -41,6 +41,6 @@ def test_the_answer_comes_in_time(handbook, arguments, limit):
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        assert handbook(*arguments).code == 0
+        assert handbook.fresh(*arguments).code == 0
         times.append(time.perf_counter() - start)
     assert min(times) < limit

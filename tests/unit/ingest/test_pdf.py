@@ -58,12 +58,18 @@ def test_headings_come_from_size_and_weight(tmp_path):
 
 
 def test_cells_of_a_row_are_kept_apart(tmp_path):
-    rows = [("Part", "Torque"), ("XK-2041/b", "40 Nm"), ("XK-2042", "50 Nm")]
+    rows = [("Part", "Torque"), ("XK-2041/b", "40 Nm"), ("-", "50 Nm")]
+    middle = ["Thread", "-", "M8"]
     page = [body(760, PROSE)]
     for n, (left, right) in enumerate(rows):
         page += [body(700 - 14 * n, left), body(700 - 14 * n, right, x=300)]
+        page += [body(700 - 14 * n, middle[n], x=200)]
     document = load_pdf(draw(tmp_path / "a.pdf", [page]), Limits())
-    assert kinds(document)[1] == ("lines", 0, "Part | Torque\nXK-2041/b | 40 Nm\nXK-2042 | 50 Nm")
+    assert kinds(document)[1] == (
+        "lines",
+        0,
+        "Part | Thread | Torque\nXK-2041/b | - | 40 Nm\n- M8 | 50 Nm",
+    )
 
 
 def test_running_headers_and_page_numbers_are_dropped(tmp_path):

@@ -1,0 +1,61 @@
+"""Runs commands of `twotower` in forks of a process that has imported everything already.
+
+    python -m tests.zygote
+
+It reads one JSON object a line, ``{"arguments", "environment", "out", "err"}``, forks, runs the
+command as the console script would with its streams in the named files, and answers with a line
+``{"pid"}`` at once and ``{"code"}`` (negative: the signal that ended it) when it ended. What is
+saved is the ten seconds that importing torch and sentence-transformers takes; nothing is replaced.
+"""
+
+import json
+import os
+import runpy
+import sys
+
+
+def run(request: dict) -> None:
+    """The child: set up as a fresh process would be, and never return."""
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    for name, descriptor in (("out", 1), ("err", 2)):
+        file = os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, descriptor)
+    sys.argv = ["twotower", *request["arguments"]]
+    for module in request["before"]:
+        runpy.run_module(module)
+    from app.cli import main
+
+    try:
+        main()
+        code = 0
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+def serve() -> None:
+    # Imported, never run: a fork of a process whose libraries have started threads would hang.
+    import sentence_transformers  # noqa: F401
+    import torch
+
+    import app.ingestion
+    import app.render
+    import app.status  # noqa: F401
+
+    assert torch.get_num_threads() >= 1
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    requests = os.fdopen(os.dup(0), "r")
+    for line in iter(requests.readline, ""):
+        child = os.fork()
+        if child == 0:
+            run(json.loads(line))
+        answers.write(json.dumps({"pid": child}) + "\n")
+        _, status = os.waitpid(child, 0)
+        answers.write(json.dumps({"code": os.waitstatus_to_exitcode(status)}) + "\n")
+
+
+if __name__ == "__main__":
+    serve()
