@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test lint lock clean
+.PHONY: install demo test lint tables lock clean
 
 install: .venv/installed
 
@@ -24,6 +24,10 @@ demo: install
 	.venv/bin/twotower search "GK-118/d how tight" --collection handbook --limit 3
 	.venv/bin/twotower search "security token has gone missing, who do I tell" --collection handbook --limit 3
 	.venv/bin/twotower search "guarantee of a KC-7 box in months" --collection handbook --limit 3 --explain
+
+# The README's tables of formats and settings, from the code.
+tables: install
+	.venv/bin/python -m docs.tables
 
 lint: .venv/installed-dev
 	.venv/bin/ruff check .

@@ -1,10 +1,15 @@
 """The command line: what scripts rely on is in the README's contract."""
 
+import contextlib
+import dataclasses
+import difflib
 import functools
 import importlib.metadata
+import signal
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -12,8 +17,9 @@ import typer
 
 from app.settings import load_settings
 from app.wiring import Application
-from retrieval.errors import ServiceError, TwoTowerError
-from retrieval.types import Mode
+from retrieval.collection import Collection
+from retrieval.errors import ConfigurationError, ServiceError, TwoTowerError
+from retrieval.types import DocumentRecord, Mode
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -80,33 +86,173 @@ def _main(
 @reported
 def ingest(
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Files and folders.", readable=False)
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Files and folders.", readable=False),
     ],
     collection: CollectionOption = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Remove documents below PATH whose files are gone.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would be done, and do nothing.")
+    ] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", help="Go on: bring in what changes, until Ctrl-C.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Bring documents into a collection; what has not changed is left alone."""
+    application = Application(load_settings(collection=collection))
+    if dry_run:
+        _print_plan(application, paths, prune, as_json)
+        return
+    with interrupted_gently() as stopped:
+        code = _sync(application, paths, prune, as_json, stopped)
+        if watch and not stopped():
+            from watchfiles import watch as follow  # noqa: PLC0415 - few runs need it
+
+            existing = [path for path in paths if path.exists()]
+            print("watching; Ctrl-C ends it", file=sys.stderr)
+            events = follow(*existing, rust_timeout=500, yield_on_timeout=True)
+            for changes in events:
+                if stopped():
+                    break
+                if changes:
+                    _sync(application, paths, prune, as_json, stopped)
+        elif stopped():
+            code = _INTERRUPTED
+    raise typer.Exit(code)
+
+
+def _sync(
+    application: Application,
+    paths: list[Path],
+    prune: bool,
+    as_json: bool,
+    stopped: Callable[[], bool],
+) -> int:
+    """One run over the paths; its exit code."""
     from app import render  # noqa: PLC0415 - costs other commands their start
     from app.ingestion import Ingestion  # noqa: PLC0415 - as above
 
-    application = Application(load_settings(collection=collection))
-    with render.progress(as_json) as watcher:
-        ingestion = Ingestion(application, paths, application.settings.collection, watcher)
-        with ingestion:
-            watcher.planned(ingestion.planned)
-            for outcome in ingestion.run():
-                watcher.settled(outcome)
-            report = ingestion.report()
-    for complaint in ingestion.discovery.errors:
+    name = application.settings.collection
+    with render.progress(as_json) as watcher, Ingestion(application, paths, name, watcher) as run:
+        watcher.planned(run.plan.files)
+        for outcome in run.run(prune, stopped):
+            watcher.settled(outcome)
+        report = run.report()
+    for complaint in run.discovery.errors:
         _complain(complaint)
     if as_json:
         render.print_json(report.to_json())
     else:
-        render.print_report(report, ingestion.discovery, application.settings.collection)
-    if ingestion.discovery.errors:
+        render.print_report(report, run.discovery, name)
+    left = len(run.plan.files) - sum(o.status != "removed" for o in report.outcomes)
+    if left:
+        _complain(f"stopped with {left} of {len(run.plan.files)} files left; run again to go on")
+    return 2 if run.discovery.errors else int(bool(report.failed))
+
+
+def _print_plan(application: Application, paths: list[Path], prune: bool, as_json: bool) -> None:
+    from app import render  # noqa: PLC0415 - costs other commands their start
+    from app.ingestion import Ingestion  # noqa: PLC0415 - as above
+
+    with Ingestion(application, paths, application.settings.collection) as run:
+        steps = render.plan_steps(run.plan, prune)
+        for complaint in run.discovery.errors:
+            _complain(complaint)
+        if as_json:
+            render.print_json([{"action": action, "source": source} for action, source in steps])
+        else:
+            render.print_plan(steps)
+    if run.discovery.errors:
         raise typer.Exit(2)
-    if report.failed:
-        raise typer.Exit(1)
+
+
+@contextlib.contextmanager
+def interrupted_gently() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request to stop soon; the second one stops at once."""
+    asked = threading.Event()
+
+    def ask(_signal: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        print("stopping after what is in hand; Ctrl-C again stops at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@app.command(name="list")
+@reported
+def list_documents(collection: CollectionOption = None, as_json: JsonOption = False) -> None:
+    """List the documents of a collection."""
+    from app import render  # noqa: PLC0415 - costs other commands their start
+
+    application = Application(load_settings(collection=collection))
+    with application.catalog.open(application.settings.collection) as opened:
+        documents = sorted(opened.documents(), key=lambda record: record.source)
+    if as_json:
+        render.print_json([dataclasses.asdict(record) for record in documents])
+    else:
+        render.print_documents(documents)
+
+
+@app.command()
+@reported
+def show(
+    source: Annotated[str, typer.Argument(help="A document's name, as `list` prints it.")],
+    collection: CollectionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show a document's chunks."""
+    from app import render  # noqa: PLC0415 - costs other commands their start
+
+    application = Application(load_settings(collection=collection))
+    with application.catalog.open(application.settings.collection) as opened:
+        record = _known(opened, source)
+        chunks = opened.chunks_of(source)
+    if as_json:
+        render.print_json([dataclasses.asdict(chunk) | {"id": str(chunk.id)} for chunk in chunks])
+    else:
+        render.print_chunks(record, chunks)
+
+
+@app.command()
+@reported
+def delete(
+    sources: Annotated[
+        list[str], typer.Argument(metavar="SOURCE...", help="Documents, as `list` prints them.")
+    ],
+    collection: CollectionOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Remove documents from a collection; their files are not touched."""
+    from app import render  # noqa: PLC0415 - costs other commands their start
+
+    application = Application(load_settings(collection=collection))
+    with application.catalog.open(application.settings.collection) as opened:
+        for source in sources:
+            _known(opened, source)  # all are there, or nothing is removed
+        chunks = sum(opened.remove_document(source) for source in sources)
+    if as_json:
+        render.print_json({"removed": sources, "chunks": chunks})
+    else:
+        print(f"removed {len(sources)} documents, {chunks} chunks")
+
+
+def _known(collection: Collection, source: str) -> DocumentRecord:
+    record = collection.document(source)
+    if record is None:
+        known = (document.source for document in collection.documents())
+        near = difflib.get_close_matches(source, known, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else "`twotower list` prints the names"
+        raise ConfigurationError(f"no document '{source}' in '{collection.name}': {hint}")
+    return record
 
 
 @app.command()

@@ -1,6 +1,6 @@
 """One ingestion as the command line and the web page run it: plan, guard, pipeline, report."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
@@ -9,11 +9,11 @@ from app.wiring import Application, utc_now
 from ingest.chunking import ChunkSettings
 from ingest.discover import Discovery, discover
 from ingest.elements import Limits
-from ingest.loaders import FORMATS
+from ingest.loaders import readable_suffixes
 from ingest.loaders.isolation import Workers
 from ingest.pipeline import Pipeline
 from ingest.report import FileOutcome, IngestReport, Watcher
-from ingest.sync import PlannedFile, plan
+from ingest.sync import Plan, plan
 from retrieval.errors import ConfigurationError
 from retrieval.lexical import Bm25Settings
 
@@ -34,8 +34,8 @@ class Ingestion:
     ----------
     discovery
         What lies below the paths, and which of them lead nowhere.
-    planned
-        What is to be done with each file.
+    plan
+        What is to be done with each file, and which documents are gone.
 
     Raises
     ------
@@ -56,22 +56,40 @@ class Ingestion:
         self._name = name
         self._watcher = watcher or Watcher()
         self._outcomes: list[FileOutcome] = []
-        self.discovery: Discovery = discover(paths, FORMATS)
+        self.discovery: Discovery = discover(
+            paths,
+            readable_suffixes(),
+            application.settings.hidden,
+            application.settings.gitignore,
+        )
         self._close = ExitStack()
         self._pipeline = self._opened()
         collection = self._pipeline.collection
-        records = [] if collection is None else list(collection.documents())
-        max_bytes = application.settings.max_file_mb * 2**20
-        self.planned: Sequence[PlannedFile] = plan(self.discovery.files, records, max_bytes)
+        self.plan: Plan = plan(
+            self.discovery,
+            collection.documents() if collection else (),
+            collection.chunk_counts() if collection else {},
+            application.settings.max_file_mb * 2**20,
+        )
 
-    def run(self) -> Iterator[FileOutcome]:
-        """Do the work; one outcome for each planned file, as soon as it is settled."""
+    def run(
+        self, prune: bool = False, stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[FileOutcome]:
+        """Do the work; one outcome for each planned file, as soon as it is settled.
+
+        Parameters
+        ----------
+        prune
+            Whether documents whose files are gone are removed.
+        stopped
+            Asked before each file: once it says so, what is in hand is committed, and no more.
+        """
         settings = self._application.settings
         workers = Workers(
             self._application.parse_workers(), settings.parse_seconds, settings.parse_memory_mb
         )
         with workers:
-            for outcome in self._pipeline.run(self.planned, workers):
+            for outcome in self._pipeline.run(self.plan, workers, prune, stopped):
                 self._outcomes.append(outcome)
                 yield outcome
 
@@ -79,7 +97,9 @@ class Ingestion:
         """Sum up what happened so far."""
         collection = self._pipeline.collection
         total = 0 if collection is None else collection.count("chunk")
-        return IngestReport(tuple(self._outcomes), total, self._pipeline.seconds)
+        removed = {o.source for o in self._outcomes if o.status == "removed"}
+        gone = tuple(record.source for record in self.plan.gone if record.source not in removed)
+        return IngestReport(tuple(self._outcomes), total, gone, self._pipeline.seconds)
 
     def _opened(self) -> Pipeline:
         application, settings = self._application, self._application.settings
@@ -110,7 +130,7 @@ class Ingestion:
             model=application.model(),
             settings=chunking,
             bm25=bm25,
-            limits=Limits(settings.max_pages),
+            limits=Limits(settings.max_pages, settings.max_expanded_mb, settings.max_expansion),
             now=utc_now,
             watcher=self._watcher,
         )
@@ -128,7 +148,7 @@ class Ingestion:
                 f"chunks of {tokens} tokens with an overlap of {settings.overlap_tokens}: use at "
                 f"least {_LEAST_CHUNK} tokens, and an overlap of at most half of them"
             )
-        return ChunkSettings(tokens, settings.overlap_tokens)
+        return ChunkSettings(tokens, settings.overlap_tokens, strategy=settings.chunking)
 
     def __enter__(self) -> Self:
         return self

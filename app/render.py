@@ -7,6 +7,7 @@ import contextlib
 import json
 import sys
 import textwrap
+import unicodedata
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -16,9 +17,11 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
-from ingest.report import FileOutcome, IngestReport, Watcher
+from ingest.discover import Discovery
+from ingest.report import STATUSES, FileOutcome, IngestReport, Watcher
+from ingest.sync import Plan
 from retrieval.retriever import Retriever
-from retrieval.types import Hit, Mode
+from retrieval.types import Chunk, DocumentRecord, Hit, Mode
 
 _PREVIEW = 420  # characters of a passage, unless --full
 _NAME = 40  # characters of a file's name beside the progress bar
@@ -76,6 +79,7 @@ class _Bar(ProgressWatcher):
         self._show(total=sum(self.sizes.values()))
 
     def reading(self, source: str) -> None:
+        source = printable(source)
         name = source if len(source) <= _NAME else "…" + source[-_NAME + 1 :]
         self._show(description=name)
 
@@ -106,9 +110,9 @@ class _Lines(ProgressWatcher):
 
     def settled(self, outcome: FileOutcome) -> None:
         super().settled(outcome)
-        if outcome.status in ("added", "changed"):
+        if outcome.status in ("added", "changed", "moved", "removed"):
             print(
-                f"{outcome.status}: {outcome.source} ({outcome.chunks} chunks)",
+                f"{outcome.status}: {printable(outcome.source)} ({outcome.chunks} chunks)",
                 file=sys.stderr,
                 flush=True,
             )
@@ -136,18 +140,23 @@ def progress(quiet: bool) -> Iterator[ProgressWatcher]:
             yield _Bar(bar)
 
 
-def print_report(report: IngestReport, discovery: Any, collection: str) -> None:
+def printable(text: str) -> str:
+    """Escape what would move the cursor or turn the writing round: names come from strangers."""
+    return "".join(
+        character if unicodedata.category(character)[0] != "C" else ascii(character)[1:-1]
+        for character in text
+    )
+
+
+def print_report(report: IngestReport, discovery: Discovery, collection: str) -> None:
     """Print what happened, and every file that failed with its reason."""
-    console = Console()
+    console = Console(highlight=False)
     counts = report.counts
     table = Table(title=f"Collection '{collection}'", title_justify="left")
-    for name in ("added", "changed", "unchanged", "failed"):
+    for name in (*STATUSES, "chunks embedded", "chunks in all", "seconds"):
         table.add_column(name, justify="right")
-    table.add_column("chunks embedded", justify="right")
-    table.add_column("chunks in all", justify="right")
-    table.add_column("seconds", justify="right")
     table.add_row(
-        *(str(counts[name]) for name in ("added", "changed", "unchanged", "failed")),
+        *(str(counts[name]) for name in STATUSES),
         str(report.embedded),
         str(report.chunks_total),
         f"{sum(report.seconds.values()):.1f}",
@@ -156,13 +165,69 @@ def print_report(report: IngestReport, discovery: Any, collection: str) -> None:
     if report.outcomes and not report.embedded and not report.failed:
         console.print("Everything was up to date: 0 chunks embedded.")
     for outcome in report.failed:
+        line = f"{printable(outcome.source)}: {printable(outcome.reason)}"
+        console.print(Text.assemble(("failed  ", "red"), line), soft_wrap=True)
+    if report.gone:
+        names = ", ".join(printable(source) for source in report.gone[:5])
+        more = f" and {len(report.gone) - 5} more" if len(report.gone) > 5 else ""  # noqa: PLR2004
         console.print(
-            Text.assemble(("failed  ", "red"), f"{outcome.source}: {outcome.reason}"),
+            Text(f"Gone from the folder, still in the index (--prune removes them): {names}{more}"),
             soft_wrap=True,
         )
     if discovery.skipped:
-        kinds = ", ".join(f"{n} x {suffix}" for suffix, n in discovery.skipped.most_common())
-        console.print(f"Left out, because no loader reads them: {kinds}", highlight=False)
+        kinds = ", ".join(f"{n} x {suffix}" for suffix, n in discovery.skipped.most_common(12))
+        console.print(Text(f"Left out, because no loader reads them: {kinds}"), soft_wrap=True)
+
+
+def plan_steps(plan: Plan, prune: bool) -> list[tuple[str, str]]:
+    """List what a run would do, but for what stays as it is."""
+    steps: list[tuple[str, str]] = [
+        (file.action, file.source) for file in plan.files if file.action != "keep"
+    ]
+    if prune:
+        steps += [("remove", record.source) for record in plan.gone]
+    return steps
+
+
+def print_plan(steps: Sequence[tuple[str, str]]) -> None:
+    """Print what a run would do, a line each."""
+    for action, source in steps:
+        print(f"{action:8} {printable(source)}")
+    print(f"{len(steps)} things to do" if steps else "nothing to do: everything is up to date")
+
+
+def print_documents(documents: Sequence[DocumentRecord]) -> None:
+    """Print a table of documents."""
+    if not documents:
+        print("no documents")
+        return
+    table = Table()
+    for name in ("document", "title", "pages", "chunks", "ingested"):
+        right = name in ("pages", "chunks")
+        table.add_column(name, justify="right" if right else "left", overflow="fold")
+    for record in documents:
+        table.add_row(
+            Text(printable(record.source)),
+            Text(printable(record.title)),
+            "-" if record.pages is None else str(record.pages),
+            str(record.chunks),
+            record.ingested_at[:16].replace("T", " "),
+        )
+    Console(highlight=False).print(table)
+
+
+def print_chunks(record: DocumentRecord, chunks: Sequence[Chunk]) -> None:
+    """Print a document's chunks as they are displayed, and what is encoded before each."""
+    console = Console(highlight=False)
+    console.print(Text(f"{printable(record.source)}  {record.title}", style="bold"), soft_wrap=True)
+    for chunk in chunks:
+        where = chunk.provenance
+        page = "" if where.page is None else f", page {where.page}"
+        head = f"[{chunk.position}] characters {where.start} to {where.end}{page}"
+        console.print(Text(head, style="cyan"), soft_wrap=True)
+        if chunk.prefix:
+            console.print(Padding(Text(f"({chunk.prefix})", style="dim"), (0, 0, 0, 4)))
+        console.print(Padding(Text(chunk.text), (0, 0, 1, 4)))
 
 
 def search_json(question: str, mode: Mode, took_ms: float, hits: Sequence[Hit]) -> dict[str, Any]:
@@ -208,7 +273,8 @@ def print_hits(
         return
     for hit in hits:
         where = hit.chunk.provenance
-        place = where.source if where.page is None else f"{where.source}:{where.page}"
+        source = printable(where.source)
+        place = source if where.page is None else f"{source}:{where.page}"
         head = Text.assemble(
             (f"{hit.rank:>2}. ", "bold"), (f"{hit.score:.3f}  ", "cyan"), (place, "bold")
         )

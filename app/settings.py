@@ -42,6 +42,11 @@ class Settings(BaseSettings):
     threads: int = Field(
         0, ge=0, description="Of each native library; 0 takes what this process may use."
     )
+    chunking: Literal["structure", "heading", "element", "tokens"] = Field(
+        "structure",
+        description="Where documents are cut: along headings with small sections joined; along "
+        "headings; at each element; after so many tokens.",
+    )
     chunk_tokens: int = Field(
         0, ge=0, description="The most tokens of a chunk; 0 takes what the encoder reads."
     )
@@ -55,7 +60,15 @@ class Settings(BaseSettings):
     )
     max_question_chars: int = Field(10_000, ge=1, description="A longer question is refused.")
     max_file_mb: int = Field(200, ge=1, description="A larger file is not read.")
+    hidden: bool = Field(False, description="Whether hidden files and folders are read.")
+    gitignore: bool = Field(True, description="Whether what a `.gitignore` names is left out.")
     max_pages: int = Field(5000, ge=1, description="A PDF with more pages is not read.")
+    max_expanded_mb: int = Field(
+        1000, ge=1, description="An archive (docx, xlsx, epub...) that unpacks to more is not read."
+    )
+    max_expansion: int = Field(
+        200, ge=2, description="An archive that unpacks to more times its size is not read."
+    )
     parse_workers: int = Field(
         0, ge=0, description="Processes that read files; 0 takes one for each core."
     )

@@ -6,22 +6,27 @@ and every piece of a table repeats the column names.
 """
 
 import re
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
 from ingest.elements import Element, ParsedDocument
-from retrieval.types import Chunk, Provenance, chunk_id
+from retrieval.types import Box, Chunk, Provenance, chunk_id
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])[\"'”’)\]]*\s+|\n+")  # noqa: RUF001 - the quote is meant
 _LINE_END = re.compile(r"\n+")
 _TITLE_SEPARATOR = " > "
 _FRAGMENT_SAMPLE = 4  # characters that no token of any tokenizer is certain to exceed
+
+
+Strategy = Literal["structure", "heading", "element", "tokens"]
+_FIXED = 16  # tokens of a span that the strategy `tokens` packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +41,16 @@ class ChunkSettings:
         Where a section is cut, up to so many tokens of whole sentences are repeated.
     least_tokens
         A section with fewer is joined with the next one where both fit on the same page.
+    strategy
+        ``structure``: along headings, small sections joined; ``heading``: along headings, none
+        joined; ``element``: each paragraph, table or list item for itself; ``tokens``: as many
+        tokens as fit, whatever the structure.
     """
 
     chunk_tokens: int
     overlap_tokens: int = 32
     least_tokens: int = 24
+    strategy: Strategy = "structure"
 
     def to_card(self) -> Mapping[str, Any]:
         """Turn the settings into a JSON object."""
@@ -57,20 +67,24 @@ class _Span:
     start: int
     end: int
     tokens: int
+    page: int | None = None
     header: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class _Section:
-    """Text under one heading path, on one page."""
+    """Text under one heading path."""
 
     headings: tuple[str, ...]
-    page: int | None
     spans: tuple[_Span, ...]
 
     @property
     def tokens(self) -> int:
         return sum(span.tokens for span in self.spans)
+
+    @property
+    def page(self) -> int | None:
+        return self.spans[0].page
 
 
 def document_text(elements: Sequence[Element]) -> str:
@@ -98,12 +112,13 @@ def chunk_document(
     sections = cutter.sections(document)
     text = document_text(document.elements)
     title = _named(document.title, source)
+    boxes = _line_boxes(document.elements)
     occurrences: Counter[str] = Counter()
     chunks: list[Chunk] = []
     for section in sections:
         prefix = cutter.prefix(title, section.headings, text, section.spans)
-        for start, end, header in cutter.cut(section.spans, prefix, text):
-            passage = _trimmed(text, start, end)
+        for piece in cutter.cut(section.spans, prefix, text):
+            passage, header = _trimmed(text, piece.start, piece.end), piece.header
             shown = f"{header}\n{text[passage]}" if header else text[passage]
             encoded = f"{prefix}\n{shown}" if prefix else shown
             chunks.append(
@@ -116,10 +131,11 @@ def chunk_document(
                         source=source,
                         title=document.title,
                         headings=section.headings,
-                        page=section.page,
-                        page_end=section.page,
+                        page=piece.page,
+                        page_end=_page_at(section.spans, passage.stop),
                         start=passage.start,
                         end=passage.stop,
+                        boxes=tuple(_boxes(boxes, passage)),
                     ),
                 )
             )
@@ -136,7 +152,23 @@ class _Cutter:
         self._special = tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def sections(self, document: ParsedDocument) -> list[_Section]:
-        """Divide at headings and page ends; small neighbours are joined."""
+        """Divide as the strategy says."""
+        strategy = self._settings.strategy
+        if strategy == "tokens":
+            return self._undivided(document)
+        sections = self._divided(document, at_elements=strategy == "element")
+        return self._joined(sections) if strategy == "structure" else sections
+
+    def _undivided(self, document: ParsedDocument) -> list[_Section]:
+        spans: list[_Span] = []
+        offset = 0
+        for text, element in _laid_out(document.elements):
+            spans += self._fragments(text, slice(0, len(text)), offset, _FIXED, element.page, "")
+            offset += len(text)
+        return [_Section((), tuple(spans))] if spans else []
+
+    def _divided(self, document: ParsedDocument, at_elements: bool) -> list[_Section]:
+        """Divide at headings and page ends, or at every element."""
         sections: list[_Section] = []
         path: list[tuple[int, str]] = []
         spans: list[_Span] = []
@@ -145,8 +177,9 @@ class _Cutter:
         offset = 0
         for text, element in _laid_out(document.elements):
             heading = element.kind == "heading"
-            if spans and (element.page != page or (heading and not bare)):
-                sections.append(_Section(_names(path), page, tuple(spans)))
+            ends = element.page != page or (not bare and (heading or at_elements))
+            if spans and ends:
+                sections.append(_Section(_names(path), tuple(spans)))
                 spans, bare = [], True
             if heading:
                 path = [*(step for step in path if step[0] < element.level)]
@@ -154,8 +187,8 @@ class _Cutter:
             spans += self._spans(element, offset, offset + len(text))
             page, bare, offset = element.page, bare and heading, offset + len(text)
         if spans:
-            sections.append(_Section(_names(path), page, tuple(spans)))
-        return self._joined(sections)
+            sections.append(_Section(_names(path), tuple(spans)))
+        return sections
 
     def _joined(self, sections: Sequence[_Section]) -> list[_Section]:
         joined: list[_Section] = []
@@ -168,7 +201,7 @@ class _Cutter:
                 and last.tokens + section.tokens < self._settings.chunk_tokens * 3 // 4
             ):
                 common = _common(last.headings, section.headings)
-                joined[-1] = _Section(common, last.page, last.spans + section.spans)
+                joined[-1] = _Section(common, last.spans + section.spans)
             else:
                 joined.append(section)
         return joined
@@ -182,7 +215,7 @@ class _Cutter:
             header = ""  # repeating it would leave no room for the rows
         whole = self._count(text)
         if whole <= budget and element.kind != "table":
-            return [_Span(start, end, whole)]
+            return [_Span(start, end, whole, element.page)]
         by_line = element.kind in ("table", "lines")
         stops = [match.end() for match in (_LINE_END if by_line else _SENTENCE_END).finditer(text)]
         bounds = [0, *(stop for stop in stops if stop < len(text)), len(text)]
@@ -192,18 +225,19 @@ class _Cutter:
         for (a, b), count in zip(pieces, counts, strict=True):
             repeated = header if a else ""
             if count <= budget:
-                spans.append(_Span(start + a, start + b, count, repeated))
+                spans.append(_Span(start + a, start + b, count, element.page, repeated))
             else:
-                spans += self._fragments(text, a, b, start, budget, repeated)
+                spans += self._fragments(text, slice(a, b), start, budget, element.page, repeated)
         last = spans[-1]
-        spans[-1] = _Span(last.start, end, last.tokens, last.header)
+        spans[-1] = replace(last, end=end)
         return spans
 
     def _fragments(
-        self, text: str, start: int, end: int, offset: int, budget: int, header: str
+        self, text: str, where: slice, offset: int, budget: int, page: int | None, header: str
     ) -> list[_Span]:
         """Cut what no sentence end divides: after the last token that fits, at best at a space."""
         spans = []
+        start, end = where.start, where.stop
         while start < end:
             encoding = self._tokenizer.encode(text[start:end], add_special_tokens=False)
             stop = end
@@ -212,7 +246,7 @@ class _Cutter:
                 space = text.rfind(" ", start + (stop - start) // 2, stop)
                 stop = space + 1 if space > start else stop
             count = self._count(text[start:stop])
-            spans.append(_Span(offset + start, offset + stop, count, header))
+            spans.append(_Span(offset + start, offset + stop, count, page, header))
             start = stop
         return spans
 
@@ -229,8 +263,8 @@ class _Cutter:
         most = self._settings.chunk_tokens // 4
         return prefix if len(encoding.ids) <= most else prefix[: encoding.offsets[most - 1][1]]
 
-    def cut(self, spans: Sequence[_Span], prefix: str, text: str) -> Iterator[tuple[int, int, str]]:
-        """Pack spans into chunks: offsets, and the column names to repeat."""
+    def cut(self, spans: Sequence[_Span], prefix: str, text: str) -> Iterator[_Span]:
+        """Pack spans into chunks."""
         room = self._settings.chunk_tokens - self._special - self._count(prefix)
         fits = self._fits(prefix, text)
         first = 0
@@ -244,7 +278,7 @@ class _Cutter:
             if last == first and not fits(spans[first], spans[last]):
                 yield from self._forced(spans[first], prefix, text)
             else:
-                yield spans[first].start, spans[last].end, spans[first].header
+                yield replace(spans[first], end=spans[last].end)
             if last + 1 == len(spans):
                 return
             first = self._overlapped(spans, first, last)
@@ -269,17 +303,17 @@ class _Cutter:
 
         return fits
 
-    def _forced(self, span: _Span, prefix: str, text: str) -> Iterator[tuple[int, int, str]]:
+    def _forced(self, span: _Span, prefix: str, text: str) -> Iterator[_Span]:
         """Halve a span that alone is too long beside its prefix, without its header."""
-        bare = _Span(span.start, span.end, span.tokens)
+        bare = replace(span, header="")
         if self._fits(prefix, text)(bare, bare) or span.end - span.start < _FRAGMENT_SAMPLE:
-            yield bare.start, bare.end, ""
+            yield bare
             return
         middle = (span.start + span.end) // 2
         space = text.rfind(" ", span.start + 1, middle)
         middle = space + 1 if space > span.start + (middle - span.start) // 2 else middle
         for start, end in ((span.start, middle), (middle, span.end)):
-            half = _Span(start, end, self._count(text[start:end]))
+            half = replace(bare, start=start, end=end, tokens=self._count(text[start:end]))
             yield from self._forced(half, prefix, text)
 
     def _count(self, text: str) -> int:
@@ -313,6 +347,31 @@ def _laid_out(elements: Sequence[Element]) -> Iterator[tuple[str, Element]]:
             yield element.text + "\n", element
         else:
             yield element.text + "\n\n", element
+
+
+def _line_boxes(elements: Sequence[Element]) -> list[tuple[int, int, Box]]:
+    """Where the lines of the whole text stand: offsets, in order, and the box."""
+    boxes = []
+    offset = 0
+    for text, element in _laid_out(elements):
+        for line in element.lines:
+            corners = (line.left, line.bottom, line.right, line.top)
+            box = (element.page or 1, *corners)
+            boxes.append((offset + line.start, offset + line.end, box))
+        offset += len(text)
+    return boxes
+
+
+def _boxes(boxes: Sequence[tuple[int, int, Box]], passage: slice) -> Iterator[Box]:
+    first = bisect_left(boxes, passage.start, key=lambda box: box[1] - 1)
+    for start, _, box in boxes[first:]:
+        if start >= passage.stop:
+            return
+        yield box
+
+
+def _page_at(spans: Sequence[_Span], end: int) -> int | None:
+    return next((span.page for span in reversed(spans) if span.start < end), None)
 
 
 def _names(path: Sequence[tuple[int, str]]) -> tuple[str, ...]:

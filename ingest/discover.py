@@ -8,15 +8,24 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pathspec import GitIgnoreSpec
+
 from retrieval.errors import DocumentError
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file to ingest: its absolute path, and the folder that it was found below."""
+    """A file to ingest: its absolute path, and the folder that it was found below.
+
+    Attributes
+    ----------
+    error
+        Why it cannot be ingested, where its place alone tells.
+    """
 
     path: Path
     root: Path
+    error: DocumentError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +34,8 @@ class Discovery:
 
     Attributes
     ----------
+    scopes
+        The files and folders that were walked and hold something: absolute, links resolved.
     skipped
         How many files have a suffix that no loader reads, by suffix.
     errors
@@ -32,59 +43,111 @@ class Discovery:
     """
 
     files: tuple[FoundFile, ...]
+    scopes: tuple[Path, ...]
     skipped: Counter[str]
     errors: tuple[str, ...]
 
 
-def discover(paths: Sequence[Path], suffixes: Collection[str]) -> Discovery:
+def discover(
+    paths: Sequence[Path],
+    suffixes: Collection[str],
+    hidden: bool = False,
+    gitignore: bool = True,
+) -> Discovery:
     """Walk the paths in order; a file that is reached twice counts once.
 
-    Hidden files and folders are left out, and so are symbolic links that lead out of their root
-    and anything that is not a regular file. A file that is named itself is always taken, so that
-    its person hears why it cannot be read.
+    Left out are hidden files and folders (unless ``hidden``) and what a ``.gitignore`` names
+    (unless not ``gitignore``). Of those that a loader would read, a link that leads out of the root
+    or nowhere, a pipe, socket or device is found with its error. A file that is named itself is
+    always taken, so that its person hears why it cannot be read.
     """
     found: dict[Path, FoundFile] = {}
+    scopes: list[Path] = []
     skipped: Counter[str] = Counter()
     errors: list[str] = []
     for path in paths:
         if not path.exists():
             errors.append(f"{path}: no such file or folder; check the path")
         elif path.is_dir():
-            before = len(found)
             root = path.resolve()
-            for file in _walk(root):
+            anything = False
+            for file in _walk(root, root, (), hidden, gitignore):
                 if file.suffix.lower() in suffixes:
-                    found.setdefault(file.resolve(), FoundFile(file, root))
+                    anything = True
+                    error = _misplaced(file, root)
+                    found.setdefault(
+                        file if error else file.resolve(), FoundFile(file, root, error)
+                    )
                 else:
                     skipped[file.suffix.lower() or "no suffix"] += 1
-            if len(found) == before and not _any_below(root, found):
-                errors.append(
-                    f"{path}: no document in this folder that could be read{_seen(skipped)}"
-                )
+            if anything:
+                scopes.append(root)
+            else:
+                errors.append(f"{path}: no document in this folder to read{_seen(skipped)}")
         else:
             file = path.absolute()
             found.setdefault(file.resolve(), FoundFile(file, file.parent.resolve()))
-    return Discovery(tuple(found.values()), skipped, tuple(errors))
+            scopes.append(file.resolve())
+    return Discovery(tuple(found.values()), tuple(scopes), skipped, tuple(errors))
 
 
-def _walk(root: Path) -> Iterator[Path]:
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        for name in sorted(files):
-            path = Path(folder, name)
-            if not name.startswith(".") and _is_ours(path, root):
-                yield path
-
-
-def _is_ours(path: Path, root: Path) -> bool:
+def _walk(
+    folder: Path,
+    root: Path,
+    ignored: Sequence[tuple[Path, GitIgnoreSpec]],
+    hidden: bool,
+    gitignore: bool,
+) -> Iterator[Path]:
+    """All entries below a folder that are no folders, in order of their names."""
     try:
-        return path.is_file() and (not path.is_symlink() or path.resolve().is_relative_to(root))
+        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError:
-        return False
+        return  # a folder without permission holds nothing that we may read
+    if gitignore and any(entry.name == ".gitignore" for entry in entries):
+        ignored = [*ignored, *_read_gitignore(folder)]
+    for entry in entries:
+        path = Path(entry.path)
+        if entry.name.startswith(".") and not hidden:
+            continue
+        below = entry.is_dir(follow_symlinks=False)
+        if _is_ignored(path, below, ignored):
+            continue
+        if below:
+            yield from _walk(path, root, ignored, hidden, gitignore)
+        elif not (entry.is_symlink() and path.is_dir()):  # a linked folder is not entered
+            yield path
 
 
-def _any_below(root: Path, found: Collection[Path]) -> bool:
-    return any(path.is_relative_to(root) for path in found)
+def _read_gitignore(folder: Path) -> Iterator[tuple[Path, GitIgnoreSpec]]:
+    try:
+        lines = (folder / ".gitignore").read_text(encoding="utf-8", errors="replace").splitlines()
+        yield folder, GitIgnoreSpec.from_lines(lines)
+    except (OSError, ValueError):
+        return  # unreadable rules ignore nothing
+
+
+def _is_ignored(path: Path, folder: bool, ignored: Sequence[tuple[Path, GitIgnoreSpec]]) -> bool:
+    """Whether the innermost `.gitignore` that says anything of a path says to ignore it."""
+    for base, spec in reversed(ignored):
+        relative = path.relative_to(base).as_posix() + ("/" if folder else "")
+        verdict = spec.check_file(relative).include
+        if verdict is not None:
+            return verdict
+    return False
+
+
+def _misplaced(path: Path, root: Path) -> DocumentError | None:
+    """Why an entry is not to be read, whatever is in it."""
+    try:
+        if path.is_symlink():
+            target = path.resolve(strict=True)
+            if not target.is_relative_to(root):
+                return DocumentError("is a link that leads out of the folder", "link-outside")
+        if not path.is_file():
+            return DocumentError("is not a regular file", "not-a-file")
+    except (OSError, RuntimeError):
+        return DocumentError("is a link that leads nowhere", "broken-link")
+    return None
 
 
 def _seen(skipped: Counter[str]) -> str:

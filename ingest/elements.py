@@ -7,6 +7,18 @@ Kind = Literal["heading", "text", "item", "table", "lines"]
 
 
 @dataclass(frozen=True, slots=True)
+class LineBox:
+    """A stretch ``[start, end)`` of an element's text, and its box in PDF points."""
+
+    start: int
+    end: int
+    left: float
+    bottom: float
+    right: float
+    top: float
+
+
+@dataclass(frozen=True, slots=True)
 class Element:
     """A run of text that belongs together.
 
@@ -19,12 +31,15 @@ class Element:
         Of a heading: 1 is the outermost. 0 for anything else.
     page
         1-based; ``None`` where the format has none.
+    lines
+        Where each stretch of the text stands on its page, in order, where the format tells.
     """
 
     text: str
     kind: Kind = "text"
     level: int = 0
     page: int | None = None
+    lines: tuple[LineBox, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +56,5 @@ class Limits:
     """What a loader refuses, because reading it would take too much."""
 
     max_pages: int = 5000
+    max_expanded_mb: int = 1000
+    max_expansion: int = 200

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-Status = Literal["added", "changed", "unchanged", "failed"]
+Status = Literal["added", "changed", "moved", "unchanged", "removed", "failed"]
+STATUSES: tuple[Status, ...] = get_args(Status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +37,15 @@ class IngestReport:
 
     Attributes
     ----------
+    gone
+        Documents whose files are no more, and that were left in the index.
     seconds
-        Spent in each stage of this process: ``read`` is waiting for the parsers.
+        Spent in each stage: ``read`` is waiting for the parsers; ``write`` runs beside the others.
     """
 
     outcomes: tuple[FileOutcome, ...]
     chunks_total: int
+    gone: tuple[str, ...]
     seconds: dict[str, float]
 
     @property
@@ -62,17 +66,17 @@ class IngestReport:
     @property
     def reused(self) -> int:
         """Chunks that were in the index already."""
-        return sum(o.chunks - o.embedded for o in self.outcomes if o.status != "failed")
+        kept = (o for o in self.outcomes if o.status not in ("failed", "removed"))
+        return sum(outcome.chunks - outcome.embedded for outcome in kept)
 
     def to_json(self) -> dict[str, Any]:
         """Turn the report into the object that ``--json`` prints."""
         return {
-            "added": self.counts["added"],
-            "changed": self.counts["changed"],
-            "unchanged": self.counts["unchanged"],
+            **{status: self.counts[status] for status in STATUSES if status != "failed"},
             "failed": [
                 {"source": o.source, "kind": o.kind, "reason": o.reason} for o in self.failed
             ],
+            "gone": list(self.gone),
             "chunks_embedded": self.embedded,
             "chunks_reused": self.reused,
             "chunks_total": self.chunks_total,

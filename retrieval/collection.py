@@ -17,7 +17,7 @@ from retrieval.store.payload import (
     document_payload,
 )
 from retrieval.store.protocol import Filter, Leg, Point, Store
-from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, Vectors
+from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, Vectors, document_id
 
 _CARD_ID = UUID("00000000-0000-0000-0000-000000000001")
 
@@ -49,6 +49,14 @@ class Collection:
         chunks = [chunk_from_payload(id, payload) for id, payload in self._store.scroll(where)]
         return sorted(chunks, key=lambda chunk: (chunk.position, chunk.id.int))
 
+    def chunk_counts(self) -> dict[str, int]:
+        """Count the chunks of every source, of those without a record as well."""
+        return self._store.count_by("source", Filter({"kind": "chunk"}))
+
+    def dense_vectors(self, ids: Sequence[UUID]) -> dict[UUID, Vectors]:
+        """Read the dense vectors of chunks."""
+        return self._store.vectors(ids)
+
     def write_chunks(
         self, chunks: Sequence[Chunk], dense: Vectors, bm25: Sequence[SparseVector]
     ) -> None:
@@ -67,6 +75,22 @@ class Collection:
     def write_document(self, record: DocumentRecord) -> None:
         """Write a document's record: from here on the document counts as ingested."""
         self._store.upsert([Point(record.id, document_payload(record))])
+
+    def remove_document(self, source: str) -> int:
+        """Remove a document, record first: chunks that are left over without one are swept later.
+
+        Returns how many chunks went.
+        """
+        self._store.delete([document_id(source)])
+        ids = [id for id, _ in self._store.scroll(Filter({"kind": "chunk", "source": source}))]
+        self.remove(ids)
+        return len(ids)
+
+    def document(self, source: str) -> DocumentRecord | None:
+        """Read one document's record."""
+        id = document_id(source)
+        payload = self._store.retrieve([id]).get(id)
+        return None if payload is None else document_from_payload(payload)
 
     def remove(self, ids: Sequence[UUID]) -> None:
         """Remove chunks or records."""

@@ -16,6 +16,10 @@ LegName = Literal["dense", "bm25"]
 _NAMESPACE = UUID("7d9a3a52-6f0e-5d52-9f0a-8a3a1f0c2b11")
 
 
+# Page (1-based), left, bottom, right, top: PDF points from the page's lower left corner.
+Box = tuple[int, float, float, float, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Provenance:
     """Where a passage comes from, precise enough to open it there.
@@ -32,6 +36,8 @@ class Provenance:
         First and last page, 1-based; ``None`` where the format has no pages.
     start, end
         Character offsets into the document's extracted text, half-open.
+    boxes
+        Where the passage's lines stand on the pages, for a format that tells.
     """
 
     source: str
@@ -41,6 +47,7 @@ class Provenance:
     page_end: int | None
     start: int
     end: int
+    boxes: tuple[Box, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +94,10 @@ class DocumentRecord:
     content_hash
         SHA-256 of the file's bytes, hexadecimal.
     chunks
-        How many chunks the document has.
+        How many chunks the document has. Where the collection holds more of its source, a run died
+        before it had removed those of the old content.
+    replaces
+        The source of the document that this one was before its file was renamed: to be removed.
     """
 
     source: str
@@ -98,11 +108,17 @@ class DocumentRecord:
     chunks: int
     pages: int | None
     ingested_at: str
+    replaces: str = ""
 
     @property
     def id(self) -> UUID:
         """The record's point id, from its source alone."""
-        return uuid5(_NAMESPACE, f"document\0{self.source}")
+        return document_id(self.source)
+
+
+def document_id(source: str) -> UUID:
+    """Identify a document's record."""
+    return uuid5(_NAMESPACE, f"document\0{source}")
 
 
 @dataclass(frozen=True, slots=True)

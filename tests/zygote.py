@@ -5,13 +5,15 @@
 It reads one JSON object a line, ``{"arguments", "environment", "out", "err"}``, forks, runs the
 command as the console script would with its streams in the named files, and answers with a line
 ``{"pid"}`` at once and ``{"code"}`` (negative: the signal that ended it) when it ended. What is
-saved is the ten seconds that importing torch and sentence-transformers takes; nothing is replaced.
+saved is the time that importing torch, sentence-transformers and the parsers takes; nothing is
+replaced.
 """
 
 import json
 import os
 import runpy
 import sys
+from multiprocessing import forkserver
 
 
 def run(request: dict) -> None:
@@ -24,6 +26,8 @@ def run(request: dict) -> None:
     sys.argv = ["twotower", *request["arguments"]]
     for module in request["before"]:
         runpy.run_module(module)
+    # The zygote's fork server, started below with the parsers loaded, serves this process as well.
+    forkserver._forkserver.ensure_running = lambda: None
     from app.cli import main
 
     try:
@@ -46,6 +50,8 @@ def serve() -> None:
     import app.status  # noqa: F401
 
     assert torch.get_num_threads() >= 1
+    forkserver.set_forkserver_preload(["ingest.loaders.preload"])
+    forkserver.ensure_running()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     requests = os.fdopen(os.dup(0), "r")
     for line in iter(requests.readline, ""):

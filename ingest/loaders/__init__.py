@@ -1,6 +1,7 @@
 """From a file to its elements: the table of formats, and one function for each way to read them."""
 
 import re
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
@@ -8,12 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from ingest.elements import Element, Limits, ParsedDocument
+from ingest.loaders import ocr
 from ingest.loaders.pdf import load_pdf
 from ingest.loaders.unstructured import Headings, elements_of, parsed, partition
 from retrieval.errors import DocumentError
 
 Loader = Callable[[Path, Limits], ParsedDocument]
 
+_ARCHIVES = frozenset({".docx", ".pptx", ".xlsx", ".epub", ".odt"})
+_SMALL_ARCHIVE = 20 * 2**20  # bytes unpacked: below, no ratio hurts
 _SNIFFED = 65536
 _CONTROL = re.compile(r"[\x00-\x08\x0e-\x1f]")
 _MOST_CONTROL = 0.02  # of a text's characters; real text has next to none
@@ -36,10 +40,44 @@ def load(path: Path, limits: Limits) -> ParsedDocument:
     DocumentError
         With one line that tells the owner of the file what is wrong with it.
     """
+    if path.suffix.lower() in _ARCHIVES:
+        _check_archive(path, limits)
     document = FORMATS[path.suffix.lower()].load(path, limits)
     if not any(element.text.strip() for element in document.elements):
         raise DocumentError("the file has no text in it", "no-text")
     return document if document.title.strip() else replace(document, title=path.stem)
+
+
+def readable_suffixes() -> frozenset[str]:
+    """Tell which files are worth finding: pictures only where their text can be recognised."""
+    pictures = set() if ocr.available() else set(ocr.SUFFIXES)
+    return frozenset(set(FORMATS) - pictures)
+
+
+def _check_archive(path: Path, limits: Limits) -> None:
+    """Refuse an archive that unpacks to too much; archives inside it are never opened.
+
+    Python's zipfile reads no more of an entry than its directory entry claims, so the claims are
+    what counts.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            expanded = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, OSError):
+        return  # the loader tells what is wrong with it
+    ratio = expanded / max(path.stat().st_size, 1)
+    if expanded > limits.max_expanded_mb * 2**20:
+        raise DocumentError(
+            f"the file unpacks to {expanded / 2**20:.0f} MB, the limit is "
+            f"{limits.max_expanded_mb} MB (TWOTOWER_MAX_EXPANDED_MB)",
+            "archive-bomb",
+        )
+    if expanded > _SMALL_ARCHIVE and ratio > limits.max_expansion:
+        raise DocumentError(
+            f"the file unpacks to {ratio:.0f} times its size, the limit is "
+            f"{limits.max_expansion} (TWOTOWER_MAX_EXPANSION)",
+            "archive-bomb",
+        )
 
 
 def read_text(path: Path) -> str:
@@ -107,6 +145,32 @@ def _load_html(path: Path, _limits: Limits) -> ParsedDocument:
         element.drop_tree()
     page = html.tostring(tree, encoding="unicode")
     return parsed(title.strip(), elements_of(_partition_text("html", page), "marked"))
+
+
+def _load_xml(path: Path, _limits: Limits) -> ParsedDocument:
+    """XML: one line for each element that has text or attributes, with its name.
+
+    Entities are not resolved, so that none can unfold without end or read another file.
+    """
+    from lxml import etree  # noqa: PLC0415 - keeps the start of every command short
+
+    parser = etree.XMLParser(resolve_entities=False, no_network=True, load_dtd=False)
+    try:
+        root = etree.parse(path, parser).getroot()
+    except etree.XMLSyntaxError as error:
+        raise DocumentError(f"is not well-formed XML ({error.msg})", "malformed") from error
+    lines = [line for element in root.iter(etree.Element) for line in _xml_lines(element)]
+    return ParsedDocument(path.stem, (Element("\n".join(lines), "lines"),))
+
+
+def _xml_lines(element: Any) -> Iterator[str]:
+    name = element.tag.rpartition("}")[2]
+    attributes = ", ".join(f"{key.rpartition('}')[2]} {value}" for key, value in element.items())
+    text = " ".join((element.text or "").split())
+    if text or attributes:
+        yield f"{name}: {', '.join(part for part in (attributes, text) if part)}"
+    if (element.tail or "").strip():
+        yield " ".join(element.tail.split())
 
 
 def _load_org(path: Path, limits: Limits) -> ParsedDocument:
@@ -209,7 +273,7 @@ _FORMATS = (
     Format("JSON", (".json",), partial(_load_text, "text", "none")),
     Format("Markdown", (".md", ".markdown"), _load_markdown),
     Format("HTML", (".html", ".htm", ".xhtml"), _load_html),
-    Format("XML", (".xml",), partial(_load_file, "xml", "none")),
+    Format("XML", (".xml",), _load_xml),
     Format("Word", (".docx",), _load_docx),
     Format("PowerPoint", (".pptx",), _load_pptx),
     Format("Excel", (".xlsx", ".xls"), _load_workbook),
@@ -221,6 +285,7 @@ _FORMATS = (
     Format("OpenDocument", (".odt",), partial(_load_file, "odt", "guessed")),
     Format("Rich text", (".rtf",), partial(_load_file, "rtf", "marked")),
     Format("reStructuredText", (".rst",), partial(_load_file, "rst", "marked")),
+    Format("Picture (with OCR)", ocr.SUFFIXES, ocr.load_picture),
     Format("Org mode", (".org",), _load_org),
 )
 

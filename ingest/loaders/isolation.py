@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
 from types import TracebackType
@@ -90,7 +91,11 @@ class Workers:
 
 
 def _begin(memory_mb: int) -> None:
-    """Limit the worker's memory, and keep what parsers print away from the person's terminal."""
+    """Limit the worker's memory, and keep what parsers print away from the person's terminal.
+
+    Ctrl-C reaches every process of a terminal; what it means is the main process's to decide.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)

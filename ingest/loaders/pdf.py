@@ -15,7 +15,8 @@ from pathlib import Path
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from ingest.elements import Element, Limits, ParsedDocument
+from ingest.elements import Element, Kind, Limits, LineBox, ParsedDocument
+from ingest.loaders import ocr
 from retrieval.errors import DocumentError
 
 # All lengths are in PDF points, or in multiples of a line's font size ("em") where it says so.
@@ -97,11 +98,11 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
                 "too-large",
             )
         pages = [list(_lines(document[index], index + 1)) for index in range(len(document))]
+        if not any(pages) and ocr.available():
+            return ocr.read_pages(document)
         title = str(document.get_metadata_dict().get("Title", "")).strip()
     if not any(pages):
-        raise DocumentError(
-            "the PDF has no text layer (a scan?): run it through OCR first", "no-text"
-        )
+        raise DocumentError(f"the PDF has no text layer (a scan?): {ocr.REMEDY}", "no-text")
     lines = [line for page in _without_running_lines(pages) for line in _reading_order(page)]
     elements = tuple(_elements(lines))
     if not _WORD.search(title) or _NO_TITLE.match(title):
@@ -328,14 +329,11 @@ def _elements(lines: Sequence[Line]) -> Iterator[Element]:
     for group in groups:
         first = group[0]
         if _is_heading(group, body):
-            text = _joined(group, wrapped=True)
-            yield Element(text, "heading", levels[round(first.size)], first.page)
+            yield _element(group, "heading", levels[round(first.size)])
         elif first.tabular:
-            yield Element("\n".join(_plain(line.text) for line in group), "lines", 0, first.page)
-        elif _BULLET.match(first.text):
-            yield Element(_joined(group), "item", 0, first.page)
+            yield _element(group, "lines")
         else:
-            yield Element(_joined(group), "text", 0, first.page)
+            yield _element(group, "item" if _BULLET.match(first.text) else "text")
 
 
 def _body(lines: Sequence[Line]) -> Body:
@@ -392,19 +390,24 @@ def _is_heading(group: Sequence[Line], body: Body) -> bool:
     return _bold(first, body) and first.size > body.size * 0.9 and text[-1] not in ".,;"
 
 
-def _joined(group: Sequence[Line], wrapped: bool = False) -> str:
+def _element(group: Sequence[Line], kind: Kind, level: int = 0) -> Element:
     """Join wrapped lines by a space, mend hyphens, and keep the breaks that were meant."""
     left = min(line.left for line in group)
     edge = left + (max(line.right for line in group) - left) * _RIGHT_EDGE
     text = ""
-    for line, following in zip(group, [*group[1:], None], strict=True):
-        if line.text.endswith(_HYPHEN) and following is not None:
-            text += line.text[:-1]
-        else:
-            text += _plain(line.text)
-            if following is not None:
-                text += " " if wrapped or line.right >= edge else "\n"
-    return _plain(text)
+    boxes = []
+    previous = group[0]
+    for line in group:
+        if text.endswith(_HYPHEN):
+            text = text[:-1]
+        elif text:
+            wrapped = kind == "heading" or (kind != "lines" and previous.right >= edge)
+            text += " " if wrapped else "\n"
+        start, previous = len(text), line
+        text += line.text
+        corners = (round(x, 1) for x in (line.left, line.bottom, line.right, line.top))
+        boxes.append(LineBox(start, len(text), *corners))
+    return Element(_plain(text), kind, level, group[0].page, tuple(boxes))
 
 
 def _plain(text: str) -> str:

@@ -20,9 +20,10 @@ from retrieval.errors import ServiceError
 from retrieval.fusion import ordered
 from retrieval.store.owner import claim, describe_owner, release
 from retrieval.store.protocol import BM25, DENSE, INDEXED_KEYS, Filter, Leg, Payload, Point
-from retrieval.types import Scored, SparseVector
+from retrieval.types import Scored, SparseVector, Vectors
 
 _PAGE = 1000
+_ALL = 2**31 - 1  # the engine wants a limit
 _MIN_FREE_BYTES = 200 * 2**20
 
 
@@ -75,6 +76,15 @@ class EdgeStore:
         records = _translated(self._shard.retrieve, list(ids), True, False)
         return {record.id: record.payload for record in records}
 
+    def vectors(self, ids: Sequence[UUID]) -> dict[UUID, Vectors]:
+        """See `Store.vectors`."""
+        records = _translated(self._shard.retrieve, list(ids), False, [DENSE])
+        return {
+            record.id: np.asarray(record.vector[DENSE], dtype=np.float32)
+            for record in records
+            if record.vector and DENSE in record.vector
+        }
+
     def scroll(self, where: Filter) -> Iterator[tuple[UUID, Payload]]:
         """See `Store.scroll`."""
         offset = None
@@ -103,6 +113,11 @@ class EdgeStore:
         request = qdrant.CountRequest(exact=True, filter=_engine_filter(where))
         count: int = _translated(self._shard.count, request)
         return count
+
+    def count_by(self, key: str, where: Filter) -> dict[str, int]:
+        """See `Store.count_by`."""
+        request = qdrant.FacetRequest(key, limit=_ALL, exact=True, filter=_engine_filter(where))
+        return {str(hit.value): hit.count for hit in _translated(self._shard.facet, request).hits}
 
     def close(self) -> None:
         """See `Store.close`."""

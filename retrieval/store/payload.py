@@ -14,6 +14,7 @@ def chunk_payload(chunk: Chunk) -> dict[str, object]:
     """Flatten a chunk, so that every field of its provenance can be filtered on."""
     provenance = asdict(chunk.provenance)
     provenance["headings"] = list(chunk.provenance.headings)
+    provenance["boxes"] = [list(box) for box in chunk.provenance.boxes]
     return {
         "kind": "chunk",
         "text": chunk.text,
@@ -27,6 +28,7 @@ def chunk_from_payload(id: UUID, payload: Payload) -> Chunk:
     """Read a chunk back."""
     provenance = {name: payload[name] for name in _PROVENANCE}
     provenance["headings"] = tuple(provenance["headings"])
+    provenance["boxes"] = tuple((int(box[0]), *box[1:]) for box in provenance["boxes"])
     return Chunk(
         id=id,
         text=payload["text"],

@@ -71,6 +71,9 @@ class Store(Protocol):
     def retrieve(self, ids: Sequence[UUID]) -> dict[UUID, Payload]:
         """Read payloads; ids that do not exist are absent from the answer."""
 
+    def vectors(self, ids: Sequence[UUID]) -> dict[UUID, Vectors]:
+        """Read dense vectors, (d,) float32 each; points without one are absent from the answer."""
+
     def scroll(self, where: Filter) -> Iterator[tuple[UUID, Payload]]:
         """Go through all points that match, by id."""
 
@@ -79,6 +82,9 @@ class Store(Protocol):
 
     def count(self, where: Filter) -> int:
         """Count the points that match, exactly."""
+
+    def count_by(self, key: str, where: Filter) -> dict[str, int]:
+        """Count the points that match, by the values of an indexed keyword, exactly."""
 
     def close(self) -> None:
         """Release the collection; the object is of no use afterwards."""

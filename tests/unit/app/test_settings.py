@@ -1,10 +1,7 @@
-import re
-
 import pytest
 
-from app.settings import PREFIX, Settings, load_settings
+from app.settings import PREFIX, load_settings
 from retrieval.errors import ConfigurationError
-from tests.conftest import ROOT
 
 
 def test_the_environment_is_read_and_overrides_win(monkeypatch):
@@ -31,17 +28,3 @@ def test_bad_values_are_named(monkeypatch, name, value):
     monkeypatch.setenv(PREFIX + name, value)
     with pytest.raises(ConfigurationError, match=f"{PREFIX}{name} is '{value}'"):
         load_settings()
-
-
-def test_the_readme_lists_every_setting_as_it_is():
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(TWOTOWER_\w+)` \| (.*?) \| (.*?) \|$", readme, re.MULTILINE)
-    expected = [
-        (
-            PREFIX + name.upper(),
-            f"`{field.default}`" if field.default is not None else "",
-            field.description,
-        )
-        for name, field in Settings.model_fields.items()
-    ]
-    assert rows == expected

@@ -45,8 +45,25 @@ def test_links_that_leave_the_root_and_special_files_are_left_out(tree, tmp_path
     (tree / "broken.md").symlink_to(tree / "nowhere.md")
     (tree / "loop").symlink_to(tree)
     os.mkfifo(tree / "pipe.md")
-    found = {file.path.resolve().name for file in discover([tree], {".md", ".txt"}).files}
-    assert found == {"a.md", "c.TXT"}
+    (tree / "tight.md").symlink_to(tree / "tight.md")
+    files = discover([tree], {".md", ".txt"}).files
+    assert {file.path.resolve().name for file in files if not file.error} == {"a.md", "c.TXT"}
+    assert {file.path.name: file.error.kind for file in files if file.error} == {
+        "link.md": "link-outside",
+        "broken.md": "broken-link",
+        "tight.md": "broken-link",
+        "pipe.md": "not-a-file",
+    }
+
+
+def test_hidden_files_and_what_gitignore_names(tree):
+    (tree / ".gitignore").write_text("b/*\n!b/keep.md\n")
+    (tree / "b" / "keep.md").write_text("x")
+    (tree / "b" / "deep").mkdir()
+    (tree / "b" / "deep" / ".gitignore").write_text("*.md\n")
+    assert names(discover([tree], {".md", ".txt"})) == ["a.md", "b/keep.md"]
+    every = names(discover([tree], {".md", ".txt"}, hidden=True, gitignore=False))
+    assert every == [".git/e.md", ".hidden.md", "a.md", "b/c.TXT", "b/keep.md"]
 
 
 def test_paths_that_lead_nowhere_are_named(tree, tmp_path):

@@ -17,8 +17,13 @@ def root(tmp_path) -> Path:
     return root
 
 
+def plan_of(paths: list[Path], records=(), counts=None):
+    counts = {record.source: record.chunks for record in records} if counts is None else counts
+    return plan(discover(paths, {".md"}), records, counts, 10**6)
+
+
 def planned(paths: list[Path], records=()):
-    return plan(discover(paths, {".md"}).files, records, 10**6)
+    return plan_of(paths, records).files
 
 
 def committed(files) -> list[DocumentRecord]:
@@ -70,7 +75,7 @@ def test_a_folder_that_moved_is_not_ingested_twice(root, tmp_path):
     records = committed(planned([root]))
     moved = root.rename(tmp_path / "elsewhere")
     files = planned([moved], records)
-    assert actions(files) == {"a.md": "move", "b/a.md": "move", "b/c.md": "move"}
+    assert actions(files) == {"a.md": "relocate", "b/a.md": "relocate", "b/c.md": "relocate"}
     assert {file.root for file in files} == {moved}
 
 
