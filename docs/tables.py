@@ -37,7 +37,9 @@ def written(text: str) -> str:
     """The README's text with its tables as they ought to be."""
     for table in (formats(), settings()):
         head = re.escape(table.splitlines()[0])
-        text = re.sub(rf"^{head}\n(?:\|.*\n)+", lambda _, new=table: f"{new}\n", text, flags=re.MULTILINE)
+        text = re.sub(
+            rf"^{head}\n(?:\|.*\n)+", lambda _, new=table: f"{new}\n", text, flags=re.MULTILINE
+        )
     return text
 
 

@@ -197,7 +197,7 @@ class Pipeline:
             return _failed(file.source, file.error or DocumentError("was not planned"))
         if file.action == "keep" or self.collection is None:
             return FileOutcome(file.source, "unchanged", chunks=file.record.chunks)
-        record = replace(file.record, root=os.fspath(file.root))
+        record = replace(file.record, root=os.fspath(file.root), replaces="")
         self._asked(self.collection.write_document, record)
         return FileOutcome(file.source, "moved", chunks=file.record.chunks)
 

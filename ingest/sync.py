@@ -35,7 +35,8 @@ class PlannedFile:
     ----------
     action
         ``rename``: the content of a document whose file is gone, under another name;
-        ``relocate``: the same document, only the folder that its source counts from is another.
+        ``relocate``: the same document, only its record is written anew: the folder that its
+        source counts from is another, or a killed run did not finish renaming it.
     stored
         How many chunks the collection has of this source, committed or not.
     record
@@ -181,7 +182,8 @@ def _planned(
     if record is not None and record.content_hash != digest:
         action = "change"
     elif record is not None:
-        action = "keep" if record.root == os.fspath(root) else "relocate"
+        settled = record.root == os.fspath(root) and not record.replaces
+        action = "keep" if settled else "relocate"
     return PlannedFile(file.path, root, source, digest, size, action, record=record)
 
 
