@@ -5,6 +5,8 @@ import dataclasses
 import difflib
 import functools
 import importlib.metadata
+import io
+import os
 import signal
 import sys
 import threading
@@ -39,6 +41,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object,
 
 _BUG = 70  # sysexits.h: internal software error
 _INTERRUPTED = 130
+_PIPE_CLOSED = 141  # what a shell shows for SIGPIPE
 
 
 def reported(command: Command) -> Command:
@@ -51,6 +54,9 @@ def reported(command: Command) -> Command:
         except TwoTowerError as error:
             _complain(str(error))
             raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:  # who reads our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_PIPE_CLOSED) from None
         except KeyboardInterrupt:
             _complain("stopped; what was committed stays, run the same command to go on")
             raise typer.Exit(_INTERRUPTED) from None
@@ -85,10 +91,7 @@ def _main(
 @app.command()
 @reported
 def ingest(
-    paths: Annotated[
-        list[Path],
-        typer.Argument(metavar="PATH...", help="Files and folders.", readable=False),
-    ],
+    paths: Annotated[list[str], typer.Argument(metavar="PATH...", help="Files and folders.")],
     collection: CollectionOption = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Remove documents below PATH whose files are gone.")
@@ -102,23 +105,26 @@ def ingest(
     as_json: JsonOption = False,
 ) -> None:
     """Bring documents into a collection; what has not changed is left alone."""
+    if not all(path.strip() for path in paths):
+        raise ConfigurationError("a path is empty: name a file or a folder ('.' for this one)")
     application = Application(load_settings(collection=collection))
+    places = [Path(path).expanduser() for path in paths]
     if dry_run:
-        _print_plan(application, paths, prune, as_json)
+        _print_plan(application, places, prune, as_json)
         return
     with interrupted_gently() as stopped:
-        code = _sync(application, paths, prune, as_json, stopped)
+        code = _sync(application, places, prune, as_json, stopped)
         if watch and not stopped():
             from watchfiles import watch as follow  # noqa: PLC0415 - few runs need it
 
-            existing = [path for path in paths if path.exists()]
+            existing = [path for path in places if path.exists()]
             print("watching; Ctrl-C ends it", file=sys.stderr)
             events = follow(*existing, rust_timeout=500, yield_on_timeout=True)
             for changes in events:
                 if stopped():
                     break
                 if changes:
-                    _sync(application, paths, prune, as_json, stopped)
+                    _sync(application, places, prune, as_json, stopped)
         elif stopped():
             code = _INTERRUPTED
     raise typer.Exit(code)
@@ -145,7 +151,7 @@ def _sync(
         _complain(complaint)
     if as_json:
         render.print_json(report.to_json())
-    else:
+    elif report.outcomes or not run.discovery.errors:
         render.print_report(report, run.discovery, name)
     left = len(run.plan.files) - sum(o.status != "removed" for o in report.outcomes)
     if left:
@@ -302,4 +308,7 @@ def status(as_json: JsonOption = False) -> None:
 
 def main() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # whatever the locale: documents know no locale
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     app()

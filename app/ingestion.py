@@ -15,7 +15,8 @@ from ingest.pipeline import Pipeline
 from ingest.report import FileOutcome, IngestReport, Watcher
 from ingest.sync import Plan, plan
 from retrieval.errors import ConfigurationError
-from retrieval.lexical import Bm25Settings
+from retrieval.lexical import Bm25Settings, check_language
+from retrieval.model_folder import count_tokens
 
 _LEAST_CHUNK = 32  # tokens
 
@@ -61,9 +62,16 @@ class Ingestion:
             readable_suffixes(),
             application.settings.hidden,
             application.settings.gitignore,
+            application.settings.data_dir,
         )
         self._close = ExitStack()
-        self._pipeline = self._opened()
+        check_language(application.settings.language)
+        self._close.enter_context(application.catalog.reserved(name))
+        try:
+            self._pipeline = self._opened()
+        except BaseException:
+            self._close.close()
+            raise
         collection = self._pipeline.collection
         self.plan: Plan = plan(
             self.discovery,
@@ -104,7 +112,6 @@ class Ingestion:
     def _opened(self) -> Pipeline:
         application, settings = self._application, self._application.settings
         chunking = self._chunk_settings()
-        application.catalog.check_writable()
         collection, bm25 = None, Bm25Settings(language=settings.language)
         if application.catalog.exists(self._name):
             collection = application.catalog.open(self._name)
@@ -119,6 +126,7 @@ class Ingestion:
                     fingerprint=application.model().fingerprint,
                     encoder_name=application.model().name,
                     chunking=chunking.to_card(),
+                    language=settings.language,
                 )
                 bm25 = card.bm25
         return Pipeline(
@@ -137,7 +145,9 @@ class Ingestion:
 
     def _chunk_settings(self) -> ChunkSettings:
         settings, window = self._application.settings, self._application.model().window
-        tokens = settings.chunk_tokens or window
+        prompt = count_tokens(self._application.model())
+        tokens = (settings.chunk_tokens or window) - prompt
+        window -= prompt
         if tokens > window:
             raise ConfigurationError(
                 f"TWOTOWER_CHUNK_TOKENS is {tokens}, but encoder {settings.encoder} reads only "

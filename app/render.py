@@ -143,8 +143,16 @@ def progress(quiet: bool) -> Iterator[ProgressWatcher]:
 def printable(text: str) -> str:
     """Escape what would move the cursor or turn the writing round: names come from strangers."""
     return "".join(
-        character if unicodedata.category(character)[0] != "C" else ascii(character)[1:-1]
+        ascii(character)[1:-1] if unicodedata.category(character)[0] == "C" else character
         for character in text
+    )
+
+
+def harmless(text: str) -> str:
+    """Replace control characters of a passage by marks of the same length; lines stay."""
+    return "".join(
+        "\N{SYMBOL FOR SUBSTITUTE}" if unicodedata.category(c) in ("Cc", "Cs") and c != "\n" else c
+        for c in text
     )
 
 
@@ -227,7 +235,7 @@ def print_chunks(record: DocumentRecord, chunks: Sequence[Chunk]) -> None:
         console.print(Text(head, style="cyan"), soft_wrap=True)
         if chunk.prefix:
             console.print(Padding(Text(f"({chunk.prefix})", style="dim"), (0, 0, 0, 4)))
-        console.print(Padding(Text(chunk.text), (0, 0, 1, 4)))
+        console.print(Padding(Text(harmless(chunk.text)), (0, 0, 1, 4)))
 
 
 def search_json(question: str, mode: Mode, took_ms: float, hits: Sequence[Hit]) -> dict[str, Any]:
@@ -280,7 +288,9 @@ def print_hits(
         )
         console.print(head, soft_wrap=True)
         if where.headings:
-            console.print(Padding(Text(" > ".join(where.headings), style="dim"), (0, 0, 0, 4)))
+            console.print(
+                Padding(Text(harmless(" > ".join(where.headings)), style="dim"), (0, 0, 0, 4))
+            )
         passage = _passage(hit, retriever.matches(question, hit.chunk.text), full)
         console.print(Padding(passage, (0, 0, 0, 4)))
         if explain:
@@ -291,7 +301,7 @@ def print_hits(
 
 def _passage(hit: Hit, matches: Sequence[tuple[int, int]], full: bool) -> Text:
     """The passage, or the stretch of it with the most marked words."""
-    text = hit.chunk.text
+    text = harmless(hit.chunk.text)
     start, end = (0, len(text)) if full else _window(text, matches)
     shown = Text(text[start:end].replace("\n\n", "\n"))
     marks = [(a, b) for a, b in matches if start <= a and b <= end]

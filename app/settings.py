@@ -18,7 +18,9 @@ _FOR_TESTS = "TWOTOWER_TEST_"  # read by the test suite, never by the program
 class Settings(BaseSettings):
     """Every setting: an environment variable of this name in capitals after ``TWOTOWER_``."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
 
     data_dir: Path = Field(Path(".twotower"), description="Where collections are kept.")
     collection: str = Field("documents", description="The collection that commands work on.")
@@ -54,7 +56,7 @@ class Settings(BaseSettings):
         32, ge=0, description="Tokens that adjoining chunks of a section share at the most."
     )
     language: str = Field("english", description="Of the stemmer and stop words of BM25.")
-    depth: int = Field(100, ge=1, description="Candidates of each leg that are fused.")
+    depth: int = Field(100, ge=1, le=10_000, description="Candidates of each leg that are fused.")
     dense_weight: float = Field(
         0.5, ge=0, le=1, description="Weight of the dense leg in the fusion; BM25 has the rest."
     )
@@ -74,7 +76,7 @@ class Settings(BaseSettings):
     )
     parse_seconds: float = Field(120.0, gt=0, description="The most that reading a file may take.")
     parse_memory_mb: int = Field(
-        4096, ge=512, description="The most address space that reading a file may take."
+        4096, ge=512, le=2**20, description="The most address space that reading a file may take."
     )
 
 

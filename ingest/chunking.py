@@ -6,7 +6,7 @@ and every piece of a table repeats the column names.
 """
 
 import re
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -236,18 +236,19 @@ class _Cutter:
         self, text: str, where: slice, offset: int, budget: int, page: int | None, header: str
     ) -> list[_Span]:
         """Cut what no sentence end divides: after the last token that fits, at best at a space."""
+        encoding = self._tokenizer.encode(text[where], add_special_tokens=False)
+        ends = [where.start + end for _, end in encoding.offsets]
         spans = []
-        start, end = where.start, where.stop
-        while start < end:
-            encoding = self._tokenizer.encode(text[start:end], add_special_tokens=False)
-            stop = end
-            if len(encoding.ids) > budget:
-                stop = start + max(encoding.offsets[budget - 1][1], 1)
+        start, token = where.start, 0
+        while start < where.stop:
+            stop = where.stop
+            if len(ends) - token > budget:
+                stop = max(ends[token + budget - 1], start + 1)
                 space = text.rfind(" ", start + (stop - start) // 2, stop)
                 stop = space + 1 if space > start else stop
-            count = self._count(text[start:stop])
-            spans.append(_Span(offset + start, offset + stop, count, page, header))
-            start = stop
+            after = bisect_right(ends, stop) if stop < where.stop else len(ends)
+            spans.append(_Span(offset + start, offset + stop, after - token, page, header))
+            start, token = stop, after
         return spans
 
     def prefix(
@@ -281,14 +282,15 @@ class _Cutter:
                 yield replace(spans[first], end=spans[last].end)
             if last + 1 == len(spans):
                 return
-            first = self._overlapped(spans, first, last)
+            first = self._overlapped(spans, first, last, room)
 
-    def _overlapped(self, spans: Sequence[_Span], first: int, last: int) -> int:
-        """Where the next chunk begins: so far back that the overlap allows, never at ``first``."""
+    def _overlapped(self, spans: Sequence[_Span], first: int, last: int, room: int) -> int:
+        """Where the next chunk begins: as far back as overlap and room for what is new allow."""
+        most = min(self._settings.overlap_tokens, room - spans[last + 1].tokens)
         begin, repeated = last + 1, 0
         while begin - 1 > first and not spans[begin - 1].header:
             repeated += spans[begin - 1].tokens
-            if repeated > self._settings.overlap_tokens:
+            if repeated > most:
                 break
             begin -= 1
         return begin

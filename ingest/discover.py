@@ -53,31 +53,33 @@ def discover(
     suffixes: Collection[str],
     hidden: bool = False,
     gitignore: bool = True,
+    data_dir: Path | None = None,
 ) -> Discovery:
     """Walk the paths in order; a file that is reached twice counts once.
 
     Left out are hidden files and folders (unless ``hidden``) and what a ``.gitignore`` names
-    (unless not ``gitignore``). Of those that a loader would read, a link that leads out of the root
-    or nowhere, a pipe, socket or device is found with its error. A file that is named itself is
-    always taken, so that its person hears why it cannot be read.
+    (unless not ``gitignore``), and ``data_dir``. Of those that a loader would read, a link that
+    leads out of the root or nowhere, a pipe, socket or device is found with its error. A file that
+    is named itself is always taken, so that its person hears why it cannot be read.
     """
     found: dict[Path, FoundFile] = {}
     scopes: list[Path] = []
     skipped: Counter[str] = Counter()
     errors: list[str] = []
+    walk = _Walk(hidden, gitignore, data_dir.resolve() if data_dir else None)
     for path in paths:
-        if not path.exists():
-            errors.append(f"{path}: no such file or folder; check the path")
+        problem = _unreachable(path)
+        if problem:
+            errors.append(problem)
         elif path.is_dir():
             root = path.resolve()
             anything = False
-            for file in _walk(root, root, (), hidden, gitignore):
+            for file in walk.below(root, ()):
                 if file.suffix.lower() in suffixes:
                     anything = True
                     error = _misplaced(file, root)
-                    found.setdefault(
-                        file if error else file.resolve(), FoundFile(file, root, error)
-                    )
+                    real = file if error else file.resolve()
+                    found.setdefault(real, FoundFile(real, root, error))
                 else:
                     skipped[file.suffix.lower() or "no suffix"] += 1
             if anything:
@@ -85,37 +87,51 @@ def discover(
             else:
                 errors.append(f"{path}: no document in this folder to read{_seen(skipped)}")
         else:
-            file = path.absolute()
-            found.setdefault(file.resolve(), FoundFile(file, file.parent.resolve()))
-            scopes.append(file.resolve())
-    return Discovery(tuple(found.values()), tuple(scopes), skipped, tuple(errors))
+            file = path.parent.resolve() / path.name
+            found.setdefault(file.resolve(), FoundFile(file, file.parent))
+            scopes.append(file)
+    complaints = (*errors, *walk.errors)
+    return Discovery(tuple(found.values()), tuple(scopes), skipped, complaints)
 
 
-def _walk(
-    folder: Path,
-    root: Path,
-    ignored: Sequence[tuple[Path, GitIgnoreSpec]],
-    hidden: bool,
-    gitignore: bool,
-) -> Iterator[Path]:
-    """All entries below a folder that are no folders, in order of their names."""
+def _unreachable(path: Path) -> str:
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    except OSError:
-        return  # a folder without permission holds nothing that we may read
-    if gitignore and any(entry.name == ".gitignore" for entry in entries):
-        ignored = [*ignored, *_read_gitignore(folder)]
-    for entry in entries:
-        path = Path(entry.path)
-        if entry.name.startswith(".") and not hidden:
-            continue
-        below = entry.is_dir(follow_symlinks=False)
-        if _is_ignored(path, below, ignored):
-            continue
-        if below:
-            yield from _walk(path, root, ignored, hidden, gitignore)
-        elif not (entry.is_symlink() and path.is_dir()):  # a linked folder is not entered
-            yield path
+        if path.exists():
+            return ""
+    except OSError as error:
+        return f"{path}: {error.strerror or error}; check the path"
+    return f"{path}: no such file or folder; check the path"
+
+
+class _Walk:
+    """A walk over folders; those that cannot be looked into are kept under ``errors``."""
+
+    def __init__(self, hidden: bool, gitignore: bool, data_dir: Path | None) -> None:
+        self.errors: list[str] = []
+        self._hidden = hidden
+        self._gitignore = gitignore
+        self._data_dir = data_dir
+
+    def below(self, folder: Path, ignored: Sequence[tuple[Path, GitIgnoreSpec]]) -> Iterator[Path]:
+        """All entries below a folder that are no folders, in order of their names."""
+        try:
+            entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        except OSError as error:
+            self.errors.append(f"{folder}: {error.strerror or error}; nothing in it was read")
+            return
+        if self._gitignore and any(entry.name == ".gitignore" for entry in entries):
+            ignored = [*ignored, *_read_gitignore(folder)]
+        for entry in entries:
+            path = Path(entry.path)
+            below = entry.is_dir(follow_symlinks=False)
+            if (entry.name.startswith(".") and not self._hidden) or path == self._data_dir:
+                continue
+            if _is_ignored(path, below, ignored):
+                continue
+            if below:
+                yield from self.below(path, ignored)
+            elif not (entry.is_symlink() and path.is_dir()):  # a linked folder is not entered
+                yield path
 
 
 def _read_gitignore(folder: Path) -> Iterator[tuple[Path, GitIgnoreSpec]]:

@@ -2,7 +2,11 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from retrieval.collection import Collection
 from retrieval.errors import ConfigurationError, ServiceError
@@ -26,7 +30,11 @@ class Catalog:
             If the data directory cannot be read.
         """
         try:
-            return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+            return sorted(
+                path.name
+                for path in self._folder.iterdir()
+                if path.is_dir() and _NAME.fullmatch(path.name)
+            )
         except FileNotFoundError:
             return []
         except OSError as error:
@@ -76,6 +84,28 @@ class Catalog:
                     raise ValueError(f"collection '{name}' exists")
             shutil.rmtree(folder)
         return Collection(name, EdgeStore(folder, dimension))
+
+    @contextmanager
+    def reserved(self, name: str) -> Iterator[None]:
+        """Keep a second ingestion into the same collection out, from before it exists.
+
+        Raises
+        ------
+        ServiceError
+            If one is running, or the data directory cannot be written to.
+        """
+        self.check_writable()
+        lock = FileLock(self._folder / f".{name}.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise ServiceError(
+                f"another ingestion into '{name}' is running: wait until it ends, or stop it"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     def check_writable(self) -> None:
         """Fail before hours of work, not after them.

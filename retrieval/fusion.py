@@ -10,7 +10,9 @@ from uuid import UUID
 from retrieval.types import Scored
 
 
-def convex(rankings: Sequence[Sequence[Scored]], weights: Sequence[float]) -> list[Scored]:
+def convex(
+    rankings: Sequence[Sequence[Scored]], weights: Sequence[float], depth: int | None = None
+) -> list[Scored]:
     """Weighted sum of each leg's min-max normalised scores.
 
     Parameters
@@ -19,6 +21,9 @@ def convex(rankings: Sequence[Sequence[Scored]], weights: Sequence[float]) -> li
         One ranking for each leg, best first, in any score range.
     weights
         One weight for each leg; they are used as given and should add up to 1.
+    depth
+        How many items of each leg set its scale; those below get 0, so that asking for more hits
+        does not change the first ones.
 
     Returns
     -------
@@ -41,7 +46,7 @@ def convex(rankings: Sequence[Sequence[Scored]], weights: Sequence[float]) -> li
         raise ValueError(f"{len(rankings)} rankings need as many weights, not {len(weights)}")
     fused: dict[UUID, float] = {}
     for ranking, weight in zip(rankings, weights, strict=True):
-        for item in _min_max(ranking):
+        for item in _min_max(ranking, depth or len(ranking)):
             fused[item.id] = fused.get(item.id, 0.0) + weight * item.score
     return ordered(Scored(id, score) for id, score in fused.items())
 
@@ -51,11 +56,11 @@ def ordered(items: Iterable[Scored]) -> list[Scored]:
     return sorted(items, key=lambda item: (-item.score, item.id.int))
 
 
-def _min_max(ranking: Sequence[Scored]) -> list[Scored]:
+def _min_max(ranking: Sequence[Scored], depth: int) -> list[Scored]:
     if not ranking:
         return []
-    low = min(item.score for item in ranking)
-    high = max(item.score for item in ranking)
+    low = min(item.score for item in ranking[:depth])
+    high = max(item.score for item in ranking[:depth])
     if high == low:
-        return [Scored(item.id, 1.0) for item in ranking]
-    return [Scored(item.id, (item.score - low) / (high - low)) for item in ranking]
+        return [Scored(item.id, float(item.score >= low)) for item in ranking]
+    return [Scored(item.id, max(0.0, item.score - low) / (high - low)) for item in ranking]

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import qdrant_edge
 
+from retrieval.errors import ConfigurationError
 from retrieval.types import SparseVector
 
 _WORD = re.compile(r"\w+")
@@ -66,6 +67,22 @@ class Bm25:
 
 def _sparse(vector: qdrant_edge.SparseVector) -> SparseVector:
     return SparseVector(tuple(vector.indices), tuple(vector.values))
+
+
+def check_language(language: str) -> None:
+    """Fail before any work is done.
+
+    Raises
+    ------
+    ConfigurationError
+        If the engine has no stemmer and stop words for the language.
+    """
+    try:
+        qdrant_edge.Bm25(qdrant_edge.Bm25Config(language=language))
+    except ValueError as error:
+        raise ConfigurationError(
+            f"TWOTOWER_LANGUAGE is '{language}', which BM25 does not know: {error}"
+        ) from error
 
 
 def count_terms(text: str, language: str) -> int:

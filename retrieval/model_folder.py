@@ -127,6 +127,14 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def count_tokens(model: ModelFolder) -> int:
+    """Count the tokens that the passage prompt takes from the window."""
+    prompt = model.passage_prompt
+    if not prompt:
+        return 0
+    return len(load_tokenizer(model.path).encode(prompt, add_special_tokens=False).ids)
+
+
 def _from_hub(name: str) -> str:
     import huggingface_hub  # noqa: PLC0415 - costs 0.3 s, and only hub models need it
 

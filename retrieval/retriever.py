@@ -11,6 +11,7 @@ from retrieval.lexical import Bm25
 from retrieval.store.protocol import BM25, DENSE, Leg
 from retrieval.types import Hit, LegName, LegScore, Mode, Scored
 
+MAX_LIMIT = 10_000
 _LEGS: dict[Mode, tuple[LegName, ...]] = {
     "hybrid": (DENSE, BM25),
     "dense": (DENSE,),
@@ -96,9 +97,11 @@ class Retriever:
                 f"the question has {len(question):,} characters, the limit is "
                 f"{self._max_question_chars:,} (TWOTOWER_MAX_QUESTION_CHARS): shorten it"
             )
-        if limit < 1:
-            raise ConfigurationError(f"the limit is {limit}: ask for at least 1 hit")
-        return question
+        if not 1 <= limit <= MAX_LIMIT:
+            raise ConfigurationError(
+                f"the limit is {limit}: ask for at least 1 hit and at most {MAX_LIMIT:,}"
+            )
+        return question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
 
     def _leg(self, name: LegName, question: str) -> Leg:
         if name == BM25:
@@ -114,7 +117,8 @@ class Retriever:
     def _fuse(self, rankings: Sequence[list[Scored]]) -> list[Scored]:
         if len(rankings) == 1:
             return ordered(rankings[0])
-        return convex(rankings, (self._dense_weight, 1.0 - self._dense_weight))
+        weights = (self._dense_weight, 1.0 - self._dense_weight)
+        return convex(rankings, weights, self._depth)
 
 
 def _places(

@@ -27,6 +27,7 @@ _HEADING_WORDS = 14
 _BOLD_NAME = re.compile(r"bold|black|heavy|semib|demi", re.IGNORECASE)
 _BOLDER = 1.25  # times the weight that most of the document has, where the name does not tell
 _MARGIN = 0.09  # of the page's height, where running headers and footers stand
+_FRONT_PAGES = 30  # pages before page 1 at the most, or missing from the file
 _RIGHT_EDGE = 0.88  # of the column's width: a line that ends beyond it was wrapped
 _FILLED = 0.55  # of a column's width: what a line of prose takes at the least
 _HYPHEN = "\x02"  # our mark for a hyphen that ends a line; pdfium's are
@@ -199,23 +200,33 @@ def _font_size(text_page: pypdfium2.PdfTextPage, index: int) -> float:
 
 
 def _without_running_lines(pages: Sequence[Sequence[Line]]) -> list[list[Line]]:
-    """Drop what stands at the top or bottom of most pages, page numbers taken as equal."""
+    """Drop what stands at the top or bottom of most pages, the page's number taken as equal.
+
+    A page of which nothing would be left keeps all of it.
+    """
     counts: Counter[str] = Counter()
     for page in pages:
-        counts.update({_shape(line.text) for line in _marginal(page)})
+        counts.update({_shape(line) for line in _marginal(page)})
     enough = max(2, len(pages) / 2)
-    return [
-        [
-            line
-            for line in page
-            if not (counts[_shape(line.text)] >= enough and line in _marginal(page))
-        ]
-        for page in pages
-    ]
+    kept = []
+    for page in pages:
+        marginal = _marginal(page)
+        rest = [x for x in page if not (counts[_shape(x)] >= enough and x in marginal)]
+        kept.append(rest or list(page))
+    return kept
 
 
-def _shape(text: str) -> str:
-    return re.sub(r"\d+", "#", text).lower()
+def _shape(line: Line) -> str:
+    """The text with the page's number marked: a number that differs from it by a few at most.
+
+    Other numbers stay: an invoice's may stand at the top of every page, and is not its page's.
+    """
+
+    def marked(number: re.Match[str]) -> str:
+        offset = int(number[0]) - line.page
+        return f"#{offset}" if abs(offset) <= _FRONT_PAGES else number[0]
+
+    return re.sub(r"(?<![\d.,])\d{1,4}(?![\d.,])", marked, line.text).lower()
 
 
 def _marginal(page: Sequence[Line]) -> list[Line]:

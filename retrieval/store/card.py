@@ -70,6 +70,7 @@ class IndexCard:
         fingerprint: str,
         encoder_name: str,
         chunking: Mapping[str, Any] | None = None,
+        language: str = "",
     ) -> None:
         """Refuse settings whose vectors or chunks would not fit those in the collection.
 
@@ -89,6 +90,10 @@ class IndexCard:
             for key, value in (chunking or {}).items()
             if self.chunking.get(key) != value
         ]
+        if language and language != self.bm25.language:
+            differences.append(
+                f"language {self.bm25.language} in the index, {language} in the settings"
+            )
         if differences:
             raise IndexMismatch(
                 f"collection '{collection}' was built with other settings: "

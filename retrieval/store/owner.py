@@ -18,7 +18,9 @@ def claim(folder: Path) -> None:
         "command": " ".join([Path(sys.argv[0]).name, *sys.argv[1:]])[:200],
         "since": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    _file(folder).write_text(json.dumps(owner), encoding="utf-8")
+    with contextlib.suppress(OSError):  # the note is a courtesy
+        _file(folder).parent.mkdir(exist_ok=True)
+        _file(folder).write_text(json.dumps(owner), encoding="utf-8")
 
 
 def release(folder: Path) -> None:
@@ -37,4 +39,4 @@ def describe_owner(folder: Path) -> str:
 
 
 def _file(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".owner.json")
+    return folder.parent / ".owners" / f"{folder.name}.json"  # no collection's name has a dot first

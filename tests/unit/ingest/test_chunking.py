@@ -1,3 +1,4 @@
+import time
 from collections import Counter
 from itertools import pairwise
 
@@ -6,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ingest.chunking import ChunkSettings, chunk_document, document_text
-from ingest.elements import Element, ParsedDocument
+from ingest.elements import Element, LineBox, ParsedDocument
 from retrieval.model_folder import DEFAULT_ENCODER, find_model, load_tokenizer
 
 TOKENIZER = load_tokenizer(find_model(DEFAULT_ENCODER))
@@ -52,9 +53,16 @@ documents = st.builds(
 
 
 @settings(max_examples=150, deadline=None)
-@given(documents, st.sampled_from([32, 64, 256]), st.sampled_from([0, 8, 16]))
-def test_every_character_is_in_a_chunk_and_no_chunk_exceeds_the_window(document, tokens, overlap):
-    chosen = ChunkSettings(tokens, overlap_tokens=overlap)
+@given(
+    documents,
+    st.sampled_from([32, 64, 256]),
+    st.sampled_from([0, 8, 16]),
+    st.sampled_from(["structure", "heading", "element", "tokens"]),
+)
+def test_every_character_is_in_a_chunk_and_no_chunk_exceeds_the_window(
+    document, tokens, overlap, strategy
+):
+    chosen = ChunkSettings(tokens, overlap_tokens=overlap, strategy=strategy)
     chunks = chunk_document("a/some-file.md", document, TOKENIZER, chosen)
     text = document_text(document.elements)
     covered = set()
@@ -143,3 +151,45 @@ def test_no_chunk_is_needlessly_small(tokens):
     chunks = chunked(Element(SENTENCE * 200), tokens=tokens, overlap_tokens=0)
     average = sum(length(c.encoded_text) for c in chunks) / len(chunks)
     assert average > 0.6 * tokens
+
+
+def test_no_chunk_lies_within_its_neighbour():
+    parts = ["Long. " * 60 + "end. ", "Short one here. " * 3, "Longer. " * 70 + "end. "]
+    chunks = chunked(Element("".join(parts)))
+    for one, other in pairwise(chunks):
+        assert other.provenance.end > one.provenance.end
+
+
+def test_a_line_of_a_megabyte_is_cut_in_time():
+    start = time.process_time()
+    chunks = chunked(Element("word " * 200_000))
+    assert len(chunks) > 500
+    assert time.process_time() - start < 20
+
+
+@pytest.mark.parametrize(
+    ("strategy", "count"), [("structure", 2), ("heading", 3), ("element", 4), ("tokens", 1)]
+)
+def test_strategies_cut_at_different_places(strategy, count):
+    chunks = chunked(
+        Element("Care", "heading", 1),
+        Element(SENTENCE * 9),
+        Element(SENTENCE * 9),
+        Element("Oil", "heading", 1),
+        Element("Yes."),
+        Element("Grease", "heading", 1),
+        Element("No."),
+        strategy=strategy,
+    )
+    assert len(chunks) == count
+
+
+def test_the_boxes_of_a_chunk_are_those_of_its_lines():
+    lines = tuple(LineBox(10 * n, 10 * n + 9, 50.0, 700.0 - n, 90.0, 709.0 - n) for n in range(100))
+    text = "\n".join(f"line {n:04}" for n in range(100))
+    chunks = chunked(Element(text, "lines", page=3, lines=lines), tokens=64, overlap_tokens=0)
+    assert [box for chunk in chunks for box in chunk.provenance.boxes] == [
+        (3, 50.0, 700.0 - n, 90.0, 709.0 - n) for n in range(100)
+    ]
+    for chunk in chunks:
+        assert len(chunk.provenance.boxes) == len(chunk.text.splitlines())

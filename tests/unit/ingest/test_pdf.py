@@ -88,6 +88,38 @@ def test_running_headers_and_page_numbers_are_dropped(tmp_path):
     assert [e.page for e in document.elements] == [1, 2, 3, 4]
 
 
+def test_what_differs_by_more_than_the_page_is_no_running_line(tmp_path):
+    pages = [
+        [
+            body(800, f"Invoice number {4710 + n}"),
+            body(400, PROSE),
+            body(30, f"Total {100 + n} EUR"),
+        ]
+        for n in (1, 2)
+    ]
+    document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
+    text = "\n".join(e.text for e in document.elements)
+    for part in ("4711", "4712", "101 EUR", "102 EUR"):
+        assert part in text
+
+
+def test_a_page_of_one_line_keeps_it(tmp_path):
+    pages = [[body(400, f"Slide {n}")] for n in (1, 2, 3)]
+    document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
+    assert [e.text for e in document.elements] == ["Slide 1", "Slide 2", "Slide 3"]
+
+
+def test_the_box_of_each_line_is_kept(tmp_path):
+    (element,) = load_pdf(draw(tmp_path / "a.pdf", [[body(700, PROSE), body(688, "Short.")]]),
+                          Limits()).elements  # fmt: skip
+    first, second = element.lines
+    assert element.text[first.start : first.end] == PROSE
+    assert element.text[second.start : second.end] == "Short."
+    assert (first.left, second.left) == (pytest.approx(60, abs=2), pytest.approx(60, abs=2))
+    assert 695 < first.bottom < first.top < 712
+    assert second.top < first.bottom
+
+
 def test_two_columns_drawn_across_are_read_one_after_the_other(tmp_path):
     left = [f"Left column line number {n} has words" for n in range(12)]
     right = [f"Right column line number {n} has words" for n in range(12)]

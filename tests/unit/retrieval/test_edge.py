@@ -54,7 +54,7 @@ def test_points_survive_a_kill(tmp_path):
 
 def test_the_owner_file_goes_when_the_store_closes(tmp_path):
     store = EdgeStore(tmp_path / "docs", 4)
-    note = tmp_path / "docs.owner.json"
+    note = tmp_path / ".owners" / "docs.json"
     assert json.loads(note.read_text())["pid"] == os.getpid()
     store.close()
     assert not note.exists()
