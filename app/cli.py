@@ -277,6 +277,7 @@ def search(
     """Find the passages that answer a question."""
     from app import render  # noqa: PLC0415 - costs other commands their start
 
+    question = question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
     application = Application(load_settings(collection=collection))
     with application.catalog.open(application.settings.collection) as opened:
         retriever = application.retriever(opened)

@@ -101,7 +101,7 @@ class Retriever:
             raise ConfigurationError(
                 f"the limit is {limit}: ask for at least 1 hit and at most {MAX_LIMIT:,}"
             )
-        return question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
+        return question
 
     def _leg(self, name: LegName, question: str) -> Leg:
         if name == BM25:

@@ -1,8 +1,10 @@
 """`twotower ingest` as a person or a script runs it: in a process of its own, on real files."""
 
 import os
+import re
 import shutil
-import zlib
+import signal
+import time
 from pathlib import Path
 
 import pypdf
@@ -10,7 +12,9 @@ import pytest
 
 from app.settings import load_settings
 from app.wiring import Application
+from retrieval.model_folder import load_tokenizer
 from tests.conftest import HANDBOOK
+from tests.hostile import stream_bomb
 
 # Root may read anything, unless it gives that up.
 WITHOUT_PRIVILEGE = (
@@ -107,22 +111,6 @@ def test_two_files_with_the_same_content_stay_two_documents(twotower, folder):
     assert sorted(hit["source"] for hit in hits) == ["copy.md", "parking.md"]
 
 
-def bomb() -> bytes:
-    """A PDF of 1 MB whose page inflates to 900 MB: pdfium aborts when it gets no memory."""
-    pack = zlib.compressobj(9)
-    content = b"".join(pack.compress(b"q " * 5_000_000) for _ in range(90)) + pack.flush()
-    objects = [
-        b"<< /Type /Catalog /Pages 2 0 R >>",
-        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Contents 4 0 R >>",
-        b"<< /Filter /FlateDecode /Length %d >>\nstream\n%s\nendstream" % (len(content), content),
-    ]
-    body = b"%PDF-1.7\n"
-    for number, each in enumerate(objects, 1):
-        body += b"%d 0 obj\n%s\nendobj\n" % (number, each)
-    return body + b"trailer << /Root 1 0 R >>\n%%EOF"
-
-
 def test_bad_files_are_named_once_and_the_others_are_searchable(twotower, folder):
     (folder / "zero.txt").write_bytes(b"")
     (folder / "binary.txt").write_bytes(bytes(range(256)) * 40)
@@ -135,7 +123,7 @@ def test_bad_files_are_named_once_and_the_others_are_searchable(twotower, folder
     writer.encrypt("secret")
     writer.write(folder / "locked.pdf")
     (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj")
-    (folder / "bomb.pdf").write_bytes(bomb())
+    (folder / "bomb.pdf").write_bytes(stream_bomb())
     (folder / "broken.docx").write_bytes(b"PK\x03\x04 no zip file")
     done = twotower("ingest", folder, "--json", TWOTOWER_PARSE_MEMORY_MB="700")
     assert done.code == 1
@@ -223,3 +211,157 @@ def test_chunks_longer_than_the_encoder_reads_are_refused(twotower, folder):
     done = twotower("ingest", folder, TWOTOWER_CHUNK_TOKENS="512")
     assert done.code == 2
     assert "reads only 256 tokens" in done.err
+
+
+def test_empty_paths_and_paths_that_are_too_long(twotower):
+    assert twotower("ingest", "").code == 2
+    done = twotower("ingest", "a" * 5000)
+    assert (done.code, "too long" in done.err) == (2, True)
+
+
+def test_a_path_through_a_link_or_a_parent_is_the_same_document(twotower, folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    twotower("ingest", folder)
+    for path in (tmp_path / "link" / "parking.md", folder / "notes" / ".." / "parking.md"):
+        report = twotower("ingest", path, "--json").json
+        assert (report["added"], report["unchanged"]) == (0, 1), path
+
+
+def test_the_data_directory_is_not_a_document(twotower, folder):
+    inside = {"TWOTOWER_DATA_DIR": str(folder / "index")}
+    first = twotower("ingest", folder, "--json", **inside).json
+    second = twotower("ingest", folder, "--json", **inside).json
+    assert (first["added"], second["added"], second["unchanged"]) == (2, 0, 2)
+
+
+def test_a_second_ingestion_into_one_collection_waits_its_turn(twotower, folder):
+    lock = Application(load_settings({}, data_dir=twotower.data_dir)).catalog.reserved("documents")
+    with lock:
+        done = twotower("ingest", folder)
+    assert (done.code, "another ingestion" in done.err) == (3, True)
+    assert twotower("ingest", folder).code == 0
+
+
+def test_empty_settings_are_no_settings(twotower, folder):
+    twotower("ingest", folder)
+    assert twotower("ingest", folder, TWOTOWER_PASSAGE_PROMPT="").code == 0
+    done = twotower("ingest", folder, TWOTOWER_LANGUAGE="klingon")
+    assert (done.code, "klingon" in done.err) == (2, True)
+    done = twotower("ingest", folder, TWOTOWER_LANGUAGE="german")
+    assert (done.code, "language english in the index" in done.err) == (2, True)
+
+
+def test_the_prompt_is_counted_in_the_window(twotower, folder, model):
+    prompt = "passage, to be represented for retrieval: "
+    (folder / "long.txt").write_text("The pump is serviced every spring by the workshop. " * 200)
+    assert twotower("ingest", folder, TWOTOWER_PASSAGE_PROMPT=prompt).code == 0
+    tokenizer = load_tokenizer(model.path)
+    for chunks in chunks_by_source(twotower.data_dir).values():
+        for chunk in chunks:
+            assert len(tokenizer.encode(prompt + chunk.encoded_text).ids) <= model.window
+
+
+def test_gone_documents_are_named_and_pruned_on_request(twotower, folder):
+    twotower("ingest", folder)
+    (folder / "parking.md").unlink()
+    kept = twotower("ingest", folder)
+    assert "parking.md" in kept.out
+    assert "--prune" in kept.out
+    plan = twotower("ingest", folder, "--prune", "--dry-run", "--json").json
+    assert plan == [{"action": "remove", "source": "parking.md"}]
+    report = twotower("ingest", folder, "--prune", "--json").json
+    assert (report["removed"], report["gone"]) == (1, [])
+    assert twotower("search", "bicycles", "--mode", "bm25", "--json").json["hits"] == []
+
+
+def test_an_empty_folder_prunes_nothing(twotower, folder):
+    """An unmounted disk looks like one."""
+    twotower("ingest", folder)
+    shutil.rmtree(folder)
+    folder.mkdir()
+    assert twotower("ingest", folder, "--prune").code == 2
+    assert len(twotower("list", "--json").json) == 2
+
+
+def test_a_renamed_file_embeds_nothing(twotower, folder):
+    twotower("ingest", folder)
+    (folder / "parking.md").rename(folder / "where bicycles go.md")
+    report = twotower("ingest", folder, "--json").json
+    assert (report["moved"], report["added"], report["chunks_embedded"]) == (1, 0, 0)
+    assert sorted(chunks_by_source(twotower.data_dir)) == [
+        "notes/seals.txt",
+        "where bicycles go.md",
+    ]
+    hits = twotower("search", "where do bicycles stand", "--json").json["hits"]
+    assert hits[0]["source"] == "where bicycles go.md"
+    assert hits[0]["legs"]["dense"]["rank"] == 1
+
+
+def test_a_dry_run_writes_nothing(twotower, folder):
+    done = twotower("ingest", folder, "--dry-run")
+    assert (done.code, done.out.splitlines()[-1]) == (0, "2 things to do")
+    assert twotower("status", "--json").json["collections"] == []
+
+
+def test_list_show_and_delete(twotower, folder):
+    twotower("ingest", folder)
+    listed = twotower("list", "--json").json
+    assert [record["source"] for record in listed] == ["notes/seals.txt", "parking.md"]
+    assert "parking.md" in twotower("list").out
+    (chunk,) = twotower("show", "parking.md", "--json").json
+    assert chunk["text"].endswith("oak tree.")
+    assert "oak tree" in twotower("show", "parking.md").out
+    wrong = twotower("delete", "parking.md", "parkin.md")
+    assert (wrong.code, "did you mean 'parking.md'?" in wrong.err) == (2, True)
+    assert twotower("delete", "parking.md", "--json").json == {
+        "removed": ["parking.md"], "chunks": 1
+    }  # fmt: skip
+    assert [record["source"] for record in twotower("list", "--json").json] == ["notes/seals.txt"]
+
+
+def test_a_second_run_over_a_thousand_files_is_quick(twotower, tmp_path):
+    folder = tmp_path / "thousand"
+    folder.mkdir()
+    for n in range(1000):
+        (folder / f"{n}.txt").write_text(f"Note number {n} tells where tool {n * 7} is kept.")
+    assert twotower("ingest", folder).code == 0
+    times = []
+    for _ in range(3):
+        start = time.perf_counter()
+        again = twotower.fresh("ingest", folder, "--json")
+        times.append(time.perf_counter() - start)
+        assert (again.json["unchanged"], again.json["chunks_embedded"]) == (1000, 0)
+    assert min(times) < 2.0
+
+
+def test_one_changed_paragraph_embeds_at_most_three_chunks(twotower, tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    paragraphs = [f"Paragraph {n}. " + "The pump is oiled in spring. " * 18 for n in range(80)]
+    (folder / "long.txt").write_text("\n\n".join(paragraphs))
+    first = twotower("ingest", folder, "--json").json
+    assert first["chunks_total"] >= 50
+    paragraphs[40] = "Paragraph 40 is another now. " + "The pump is oiled in autumn. " * 18
+    (folder / "long.txt").write_text("\n\n".join(paragraphs))
+    assert 1 <= twotower("ingest", folder, "--json").json["chunks_embedded"] <= 3
+
+
+def test_watching_brings_in_what_changes(twotower, folder):
+    process = twotower.start("ingest", folder, "--watch", "--prune", "--json")
+    out = twotower.data_dir.parent / "out"
+
+    def wait_for(wanted: str) -> None:
+        deadline = time.monotonic() + 40
+        while wanted not in re.sub(r"\s+", "", out.read_text() if out.exists() else ""):
+            assert time.monotonic() < deadline, out.read_text()
+            time.sleep(0.1)
+
+    wait_for('"added":2')
+    time.sleep(1)
+    (folder / "new.md").write_text("# New\n\nKayaks hang in the loft.")
+    wait_for('"added":1')
+    (folder / "parking.md").unlink()
+    wait_for('"removed":1')
+    os.kill(process, signal.SIGINT)
+    assert twotower.wait().code == 0
+    assert sorted(chunks_by_source(twotower.data_dir)) == ["new.md", "notes/seals.txt"]

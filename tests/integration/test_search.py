@@ -139,3 +139,34 @@ def test_a_collection_that_is_open_elsewhere(handbook):
             assert f"open in process {owner.pid} " in done.err
         owner.kill()
     assert handbook("search", "seals", "--mode", "bm25").code == 0
+
+
+def test_a_reader_that_has_seen_enough(handbook):
+    command = f"{sys.executable} -m app search --mode bm25 seal --full --limit 100 | head -1"
+    done = subprocess.run(
+        command, shell=True, check=False, capture_output=True, text=True, env=handbook.environment
+    )
+    assert done.stdout.startswith(" 1. ")
+    assert "bug" not in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_more_hits_do_not_change_the_first_ones(handbook):
+    question = "how long is the warranty on seals"
+    few, many = (
+        handbook("search", question, "--limit", limit, "--json").json["hits"] for limit in (3, 400)
+    )
+    assert [(hit["chunk_id"], hit["score"]) for hit in many[:3]] == [
+        (hit["chunk_id"], hit["score"]) for hit in few
+    ]
+
+
+@pytest.mark.parametrize("limit", [10_001, 10**25])
+def test_a_limit_beyond_reason(handbook, limit):
+    done = handbook("search", "seal", "--mode", "bm25", "--limit", limit)
+    assert done.code == 2
+    assert "bug" not in done.err
+
+
+def test_invalid_bytes_in_a_question(handbook):
+    assert handbook("search", "\udcff\udcfe seal kit", "--mode", "bm25").code == 0

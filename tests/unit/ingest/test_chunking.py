@@ -173,8 +173,8 @@ def test_a_line_of_a_megabyte_is_cut_in_time():
 def test_strategies_cut_at_different_places(strategy, count):
     chunks = chunked(
         Element("Care", "heading", 1),
-        Element(SENTENCE * 9),
-        Element(SENTENCE * 9),
+        Element(SENTENCE * 11),
+        Element(SENTENCE * 11),
         Element("Oil", "heading", 1),
         Element("Yes."),
         Element("Grease", "heading", 1),

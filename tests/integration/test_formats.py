@@ -1,0 +1,163 @@
+"""The README's table of formats is true: a real file of each goes in and is found by a phrase."""
+
+import shutil
+from email.message import EmailMessage
+from pathlib import Path
+
+import docx
+import openpyxl
+import pptx
+import pypandoc
+import pytest
+import xlwt
+from aspose.email_foss.msg import MapiMessage
+from PIL import Image, ImageDraw, ImageFont
+from reportlab.pdfgen.canvas import Canvas
+
+from ingest.loaders import FORMATS, ocr
+
+TEXT = "The quayside crane lifts phrase{} every Thursday."
+
+
+def phrase(suffix: str) -> str:
+    return f"phrase{suffix.removeprefix('.')}x"
+
+
+def by_pandoc(path: Path, text: str) -> None:
+    pypandoc.convert_text(
+        f"# Heading\n\n{text}\n", path.suffix[1:], format="md", outputfile=str(path),
+        extra_args=["--standalone"],
+    )  # fmt: skip
+
+
+def write_pdf(path: Path, text: str) -> None:
+    canvas = Canvas(str(path))
+    canvas.drawString(72, 700, text)
+    canvas.save()
+
+
+def write_docx(path: Path, text: str) -> None:
+    document = docx.Document()
+    document.add_paragraph(text)
+    document.save(str(path))
+
+
+def write_pptx(path: Path, text: str) -> None:
+    presentation = pptx.Presentation()
+    slide = presentation.slides.add_slide(presentation.slide_layouts[1])
+    slide.shapes.title.text = "Cranes"
+    slide.placeholders[1].text = text
+    presentation.save(str(path))
+
+
+def write_xlsx(path: Path, text: str) -> None:
+    book = openpyxl.Workbook()
+    book.active.append(["Crane", "Note"])
+    book.active.append(["C1", text])
+    book.save(path)
+
+
+def write_xls(path: Path, text: str) -> None:
+    book = xlwt.Workbook()
+    sheet = book.add_sheet("Cranes")
+    for row, cells in enumerate([("Crane", "Note"), ("C1", text)]):
+        for column, cell in enumerate(cells):
+            sheet.write(row, column, cell)
+    book.save(str(path))
+
+
+def write_eml(path: Path, text: str) -> None:
+    message = EmailMessage()
+    message["Subject"], message["From"] = "Cranes", "ana@quay.example"
+    message.set_content(text)
+    path.write_bytes(bytes(message))
+
+
+def write_msg(path: Path, text: str) -> None:
+    MapiMessage.create("Cranes", text).save(str(path))
+
+
+def write_picture(path: Path, text: str) -> None:
+    picture = Image.new("RGB", (1600, 200), "white")
+    ImageDraw.Draw(picture).text((40, 60), text, "black", font=ImageFont.load_default(48))
+    picture.save(path)
+
+
+def write_plain(path: Path, text: str) -> None:
+    wrapped = {
+        ".html": f"<html><body><p>{text}</p></body></html>",
+        ".htm": f"<p>{text}</p>",
+        ".xhtml": f"<html xmlns='http://www.w3.org/1999/xhtml'><body><p>{text}</p></body></html>",
+        ".xml": f"<cranes><crane name='C1'>{text}</crane></cranes>",
+        ".json": f'{{"cranes": [{{"note": "{text}"}}]}}',
+        ".csv": f"Crane,Note\nC1,{text}\n",
+        ".tsv": f"Crane\tNote\nC1\t{text}\n",
+        ".org": f"* Heading\n\n{text}\n",
+        ".rst": f"Heading\n=======\n\n{text}\n",
+    }
+    path.write_text(wrapped.get(path.suffix, text), encoding="utf-8")
+
+
+WRITERS = {
+    ".pdf": write_pdf,
+    ".docx": write_docx,
+    ".pptx": write_pptx,
+    ".xlsx": write_xlsx,
+    ".xlsm": write_xlsx,
+    ".xls": write_xls,
+    ".eml": write_eml,
+    ".msg": write_msg,
+    ".epub": by_pandoc,
+    ".odt": by_pandoc,
+    ".rtf": by_pandoc,
+    **dict.fromkeys(ocr.SUFFIXES, write_picture),
+}
+
+
+def test_a_file_of_each_format_is_found_by_its_phrase(twotower, tmp_path):
+    folder = tmp_path / "formats"
+    folder.mkdir()
+    suffixes = [s for s in FORMATS if s not in ocr.SUFFIXES]
+    for suffix in suffixes:
+        writer = WRITERS.get(suffix, write_plain)
+        writer(folder / f"document{suffix}", TEXT.format(suffix[1:] + "x"))
+    report = twotower("ingest", folder, "--json")
+    assert report.json["failed"] == []
+    assert report.json["added"] == len(suffixes) >= 24
+    for suffix in suffixes:
+        hits = twotower("search", phrase(suffix), "--mode", "bm25", "--json").json["hits"]
+        assert [hit["source"] for hit in hits] == [f"document{suffix}"]
+        assert hits[0]["page"] == (1 if suffix in (".pdf", ".pptx") else None)
+
+
+@pytest.mark.skipif(not ocr.available(), reason="tesseract is not installed: .ci/run installs it")
+def test_the_text_of_pictures_and_scans_is_recognised(twotower, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for suffix in ocr.SUFFIXES:
+        write_picture(folder / f"document{suffix}", f"The crane lifts {phrase(suffix)}")
+    Image.open(folder / "document.png").save(folder / "scan.pdf")
+    assert twotower("ingest", folder, "--json").json["failed"] == []
+    for suffix in ocr.SUFFIXES:
+        hits = twotower("search", phrase(suffix), "--mode", "bm25", "--json").json["hits"]
+        assert f"document{suffix}" in [hit["source"] for hit in hits]
+    scanned = [hit for hit in twotower("search", phrase(".png"), "--mode", "bm25", "--json").json[
+        "hits"] if hit["source"] == "scan.pdf"]  # fmt: skip
+    assert [hit["page"] for hit in scanned] == [1]
+
+
+def test_without_tesseract_a_scan_says_so_and_pictures_are_left_out(twotower, tmp_path):
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    write_picture(folder / "picture.png", "unread")
+    Image.open(folder / "picture.png").save(folder / "scan.pdf")
+    shutil.copy(folder / "picture.png", tmp_path / "alone.png")
+    without = {"PATH": str(tmp_path)}
+    done = twotower("ingest", folder, "--json", **without)
+    assert done.code == 1
+    (failed,) = done.json["failed"]
+    assert (failed["source"], failed["kind"]) == ("scan.pdf", "no-text")
+    assert "no text layer" in failed["reason"]
+    assert "tesseract" in failed["reason"]
+    named = twotower("ingest", tmp_path / "alone.png", "--json", **without)
+    assert (named.code, named.json["failed"][0]["kind"]) == (1, "no-text")
