@@ -37,7 +37,7 @@ from retrieval.store.card import EncoderCard, IndexCard
 from retrieval.types import Chunk, DocumentRecord, Vectors
 
 _GROUP_CHUNKS = 256  # encoded and written together: enough to sort by length, little to lose
-_READ_AHEAD = 16  # files in the workers' hands
+_READ_AHEAD = 64  # files in the workers' hands: more chunks than a group has, or it would wait
 _WRITES_AHEAD = 2  # groups that wait to be written: what bounds the memory
 
 
@@ -127,6 +127,7 @@ class Pipeline:
         self._limits = limits
         self._now = now
         self._watcher = watcher
+        self._broken: Exception | None = None
 
     def run(
         self,
@@ -264,7 +265,19 @@ class Pipeline:
         return self._writer.submit(call, *arguments).result()
 
     def _write(self, step: Callable[..., list[FileOutcome]], *arguments: object) -> None:
-        self._writing.append(self._writer.submit(step, *arguments))
+        self._writing.append(self._writer.submit(self._unless_broken, step, *arguments))
+
+    def _unless_broken(
+        self, step: Callable[..., list[FileOutcome]], *arguments: object
+    ) -> list[FileOutcome]:
+        """Do nothing after a write has failed: no record may be written without its chunks."""
+        if self._broken is not None:
+            raise self._broken
+        try:
+            return step(*arguments)
+        except Exception as error:
+            self._broken = error
+            raise
 
     def _written(self, most: int) -> Iterator[FileOutcome]:
         """Outcomes of the writes that are done, waiting until at most so many are not."""
