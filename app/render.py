@@ -50,6 +50,7 @@ class ProgressWatcher(Watcher):
     def __init__(self) -> None:
         self.sizes: dict[str, int] = {}
         self.chunks = 0
+        self.pages = 0
         self.failures = 0
 
     def planned(self, files: Sequence[Any]) -> None:
@@ -63,6 +64,7 @@ class ProgressWatcher(Watcher):
     def settled(self, outcome: FileOutcome) -> None:
         """A file is done, or failed."""
         self.failures += outcome.status == "failed"
+        self.pages += outcome.pages
 
 
 class _Bar(ProgressWatcher):
@@ -100,7 +102,7 @@ class _Bar(ProgressWatcher):
         self._progress.update(
             self._task,
             files=f"{self._settled}/{len(self.sizes)} files{failed}",
-            chunks=f"{self.chunks} chunks, {rate:.0f}/s",
+            chunks=f"{self.pages} pages, {self.chunks} chunks, {rate:.0f}/s",
             **fields,
         )
 

@@ -321,7 +321,7 @@ class Pipeline:
         if file.action == "rename":
             status = "moved"
         embedded = sum(chunk.id not in document.reused for chunk in document.new)
-        return FileOutcome(file.source, status, len(prepared.chunks), embedded)
+        return FileOutcome(file.source, status, len(prepared.chunks), embedded, prepared.pages or 0)
 
     def _created(self, documents: Sequence[PreparedDocument]) -> Collection:
         """Create the collection; the mean length of its first passages sets BM25's ``avg_len``."""

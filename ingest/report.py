@@ -17,6 +17,7 @@ class FileOutcome:
     status: Status
     chunks: int = 0
     embedded: int = 0
+    pages: int = 0
     kind: str = ""
     reason: str = ""
 

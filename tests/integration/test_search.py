@@ -1,9 +1,12 @@
 """`twotower search` and `twotower status`: the contract that scripts rely on."""
 
+import re
 import subprocess
 import sys
 
 import pytest
+
+from tests.conftest import ROOT
 
 TORQUE = "What torque do the flange bolts of the Heron 4 need?"
 
@@ -56,6 +59,16 @@ def test_what_a_person_sees(handbook):
     assert any("products/heron-4-manual.pdf:" in line for line in lines)
     assert any(line.strip().startswith("dense: rank ") for line in lines)
     assert lines[-1].startswith("3 hits in ")
+
+
+def test_the_example_in_the_readme_is_what_is_printed(handbook):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    question, shown = re.search(
+        r'^\$ twotower search "(.+)" --limit 1\n(.+?)^```', readme, re.MULTILINE | re.DOTALL
+    ).groups()
+    printed = handbook("search", question, "--limit", 1, COLUMNS="80").out
+    lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
+    assert lines[: len(shown.splitlines())] == shown.splitlines()
 
 
 def test_no_hit_is_said(handbook):
