@@ -124,7 +124,7 @@ class CommandLine:
         self.start(*arguments, **environment)
         return self.wait()
 
-    def fresh(self, *arguments: object, prefix: Sequence[str] = ()) -> Finished:
+    def fresh(self, *arguments: object, prefix: Sequence[str] = (), **environment: str) -> Finished:
         """Run a command in a new interpreter, as a person's shell does."""
         done = subprocess.run(
             [*prefix, sys.executable, "-m", "app", *map(str, arguments)],
@@ -132,7 +132,7 @@ class CommandLine:
             capture_output=True,
             text=True,
             timeout=120,
-            env=self.environment,
+            env=self.environment | environment,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
 

@@ -100,7 +100,7 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
             )
         pages = [list(_lines(document[index], index + 1)) for index in range(len(document))]
         if not any(pages) and ocr.available():
-            return ocr.read_pages(document)
+            return _scanned(document)
         title = str(document.get_metadata_dict().get("Title", "")).strip()
     if not any(pages):
         raise DocumentError(f"the PDF has no text layer (a scan?): {ocr.REMEDY}", "no-text")
@@ -109,6 +109,13 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
     if not _WORD.search(title) or _NO_TITLE.match(title):
         title = _first_heading(elements)
     return ParsedDocument(title, elements, len(pages))
+
+
+def _scanned(document: pypdfium2.PdfDocument) -> ParsedDocument:
+    recognised = ocr.read_pages(document)
+    if not recognised.elements:
+        raise DocumentError("the PDF has no text layer, and no text was recognised", "no-text")
+    return recognised
 
 
 def _lines(page: pypdfium2.PdfPage, number: int) -> Iterator[Line]:

@@ -153,11 +153,11 @@ def test_without_tesseract_a_scan_says_so_and_pictures_are_left_out(twotower, tm
     Image.open(folder / "picture.png").save(folder / "scan.pdf")
     shutil.copy(folder / "picture.png", tmp_path / "alone.png")
     without = {"PATH": str(tmp_path)}
-    done = twotower("ingest", folder, "--json", **without)
+    done = twotower.fresh("ingest", folder, "--json", **without)
     assert done.code == 1
     (failed,) = done.json["failed"]
     assert (failed["source"], failed["kind"]) == ("scan.pdf", "no-text")
     assert "no text layer" in failed["reason"]
     assert "tesseract" in failed["reason"]
-    named = twotower("ingest", tmp_path / "alone.png", "--json", **without)
+    named = twotower.fresh("ingest", tmp_path / "alone.png", "--json", **without)
     assert (named.code, named.json["failed"][0]["kind"]) == (1, "no-text")

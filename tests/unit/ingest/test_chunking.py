@@ -52,7 +52,7 @@ documents = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(
     documents,
     st.sampled_from([32, 64, 256]),
