@@ -12,8 +12,6 @@ from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
 from retrieval.errors import DocumentError
 
-_NICENESS = 15
-
 
 class Workers:
     """A pool of processes that read documents.
@@ -98,10 +96,6 @@ def _begin(memory_mb: int) -> None:
     Ctrl-C reaches every process of a terminal; what it means is the main process's to decide.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The encoder's threads wait for each other at every layer: a parser that takes one core from
-    # them stops both, so it takes what they leave.
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)
     nowhere = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
         os.dup2(nowhere, stream)
