@@ -1,6 +1,7 @@
 """`twotower search` and `twotower status`: the contract that scripts rely on."""
 
 import re
+import shlex
 import subprocess
 import sys
 
@@ -155,7 +156,9 @@ def test_a_collection_that_is_open_elsewhere(handbook):
 
 
 def test_a_reader_that_has_seen_enough(handbook):
-    command = f"{sys.executable} -m app search --mode bm25 seal --full --limit 100 | head -1"
+    command = (
+        f"{shlex.quote(sys.executable)} -m app search --mode bm25 seal --full --limit 100 | head -1"
+    )
     done = subprocess.run(
         command, shell=True, check=False, capture_output=True, text=True, env=handbook.environment
     )
