@@ -162,15 +162,14 @@ def print_report(report: IngestReport, discovery: Discovery, collection: str) ->
     """Print what happened, and every file that failed with its reason."""
     console = Console(highlight=False)
     counts = report.counts
-    table = Table(title=f"Collection '{collection}'", title_justify="left")
-    for name in (*STATUSES, "chunks embedded", "chunks in all", "seconds"):
-        table.add_column(name, justify="right")
-    table.add_row(
-        *(str(counts[name]) for name in STATUSES),
-        str(report.embedded),
-        str(report.chunks_total),
-        f"{sum(report.seconds.values()):.1f}",
-    )
+    table = Table(title=f"Collection '{collection}'", title_justify="left", show_header=False)
+    table.add_column("what")
+    table.add_column("how many", justify="right")
+    for status in STATUSES:
+        table.add_row(f"documents {status}", str(counts[status]))
+    table.add_row("chunks embedded", str(report.embedded))
+    table.add_row("chunks in all", str(report.chunks_total))
+    table.add_row("seconds", f"{sum(report.seconds.values()):.1f}")
     console.print(table)
     if report.outcomes and not report.embedded and not report.failed:
         console.print("Everything was up to date: 0 chunks embedded.")
