@@ -325,6 +325,7 @@ class Pipeline:
 
     def _created(self, documents: Sequence[PreparedDocument]) -> Collection:
         """Create the collection; the mean length of its first passages sets BM25's ``avg_len``."""
+        self._watcher.loading("the encoder")
         encoder = self._encoder()
         texts = [chunk.encoded_text for document in documents for chunk in document.chunks]
         terms = sum(count_terms(text, self._bm25.language) for text in texts)

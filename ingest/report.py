@@ -28,6 +28,9 @@ class Watcher:
     def reading(self, source: str) -> None:
         """A file is in hand."""
 
+    def loading(self, what: str) -> None:
+        """Something that takes seconds is being loaded."""
+
     def encoded(self, chunks: int) -> None:
         """So many more chunks went through the encoder and are stored."""
 
