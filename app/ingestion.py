@@ -64,34 +64,24 @@ class Ingestion:
             application.settings.gitignore,
             application.settings.data_dir,
         )
-        self._close = ExitStack()
         check_language(application.settings.language)
-        self._close.enter_context(application.catalog.reserved(name))
-        try:
+        with ExitStack() as opening:  # closed here only if what follows fails
+            self._close = opening
+            self._close.enter_context(application.catalog.reserved(name))
             self._pipeline = self._opened()
-        except BaseException:
-            self._close.close()
-            raise
-        collection = self._pipeline.collection
-        self.plan: Plan = plan(
-            self.discovery,
-            collection.documents() if collection else (),
-            collection.chunk_counts() if collection else {},
-            application.settings.max_file_mb * 2**20,
-        )
+            collection = self._pipeline.collection
+            self.plan: Plan = plan(
+                self.discovery,
+                collection.documents() if collection else (),
+                collection.chunk_counts() if collection else {},
+                application.settings.max_file_mb * 2**20,
+            )
+            self._close = opening.pop_all()
 
     def run(
         self, prune: bool = False, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[FileOutcome]:
-        """Do the work; one outcome for each planned file, as soon as it is settled.
-
-        Parameters
-        ----------
-        prune
-            Whether documents whose files are gone are removed.
-        stopped
-            Asked before each file: once it says so, what is in hand is committed, and no more.
-        """
+        """Do the work; see `Pipeline.run`."""
         settings = self._application.settings
         workers = Workers(
             self._application.parse_workers(), settings.parse_seconds, settings.parse_memory_mb
@@ -114,21 +104,20 @@ class Ingestion:
         chunking = self._chunk_settings()
         collection, bm25 = None, Bm25Settings(language=settings.language)
         if application.catalog.exists(self._name):
-            collection = application.catalog.open(self._name)
-            card = collection.card()
-            if card is None:  # a creation that was interrupted: made anew with the first document
-                collection.close()
-                collection = None
-            else:
-                self._close.callback(collection.close)
-                card.require(
-                    self._name,
-                    fingerprint=application.model().fingerprint,
-                    encoder_name=application.model().name,
-                    chunking=chunking.to_card(),
-                    language=settings.language,
-                )
-                bm25 = card.bm25
+            with ExitStack() as opened:
+                found = opened.enter_context(application.catalog.open(self._name))
+                card = found.card()
+                # No card: a creation was interrupted, and is made anew with the first document.
+                if card is not None:
+                    card.require(
+                        self._name,
+                        fingerprint=application.model().fingerprint,
+                        encoder_name=application.model().name,
+                        chunking=chunking.to_card(),
+                        language=settings.language,
+                    )
+                    collection, bm25 = found, card.bm25
+                    self._close.push(opened.pop_all())
         return Pipeline(
             collection=collection,
             create=lambda dimension: self._close.enter_context(

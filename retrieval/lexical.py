@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import qdrant_edge
 
 from retrieval.errors import ConfigurationError
 from retrieval.types import SparseVector
 
+_K = 1.2
 _WORD = re.compile(r"\w+")
 
 
@@ -91,6 +93,10 @@ def count_terms(text: str, language: str) -> int:
     The engine does not tell the length, so it is read off its weights: without length
     normalisation (b = 0) a term of frequency ``f`` weighs ``f (k + 1) / (f + k)``.
     """
-    k = 1.2
-    weights = qdrant_edge.Bm25(qdrant_edge.Bm25Config(k=k, b=0.0, language=language))
-    return round(sum(v * k / (k + 1.0 - v) for v in weights.embed_document(text).values))
+    weights = _without_length(language).embed_document(text).values
+    return round(sum(v * _K / (_K + 1.0 - v) for v in weights))
+
+
+@cache
+def _without_length(language: str) -> qdrant_edge.Bm25:
+    return qdrant_edge.Bm25(qdrant_edge.Bm25Config(k=_K, b=0.0, language=language))

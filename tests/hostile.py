@@ -12,6 +12,8 @@ import zlib
 from functools import cache
 from pathlib import Path
 
+import pypdf
+
 GOOD = {"good.md": "goodphrase one", "sub/also good.txt": "goodphrase two"}
 
 # What an ingestion is to say of each: the kinds that may be given for it.
@@ -82,6 +84,16 @@ def _documents(folder: Path) -> None:
     with (folder / "huge.txt").open("wb") as stream:
         stream.truncate(500 * 2**20)  # sparse: it takes no room
     (folder / "zero.txt").touch()
+
+
+def write_unreadable_pdfs(folder: Path) -> None:
+    """Write `blank.pdf`, `locked.pdf` and `broken.pdf`."""
+    writer = pypdf.PdfWriter()
+    writer.add_blank_page(200, 200)
+    writer.write(folder / "blank.pdf")
+    writer.encrypt("secret")
+    writer.write(folder / "locked.pdf")
+    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj")
 
 
 @cache

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from ingest.elements import Limits, ParsedDocument
 from ingest.loaders import ocr
@@ -84,11 +83,8 @@ def _check_archive(path: Path, limits: Limits) -> None:
 
 def _load_text(module: str, headings: Headings, path: Path, _limits: Limits) -> ParsedDocument:
     text = read_text(path)
-    return parsed("", elements_of(_partition_text(module, text), headings))
-
-
-def _partition_text(module: str, text: str) -> list[Any]:
-    return partition(module, {"text": text}) if text.strip() else []
+    partitions = partition(module, {"text": text}) if text.strip() else []
+    return parsed("", elements_of(partitions, headings))
 
 
 def _load_org(path: Path, limits: Limits) -> ParsedDocument:

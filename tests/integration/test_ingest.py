@@ -7,14 +7,13 @@ import signal
 import time
 from pathlib import Path
 
-import pypdf
 import pytest
 
 from app.settings import load_settings
 from app.wiring import Application
 from retrieval.model_folder import load_tokenizer
 from tests.conftest import HANDBOOK
-from tests.hostile import stream_bomb
+from tests.hostile import stream_bomb, write_unreadable_pdfs
 
 # Root may read anything, unless it gives that up.
 WITHOUT_PRIVILEGE = (
@@ -117,12 +116,7 @@ def test_bad_files_are_named_once_and_the_others_are_searchable(twotower, folder
     (folder / "latin.txt").write_bytes(
         "Die Prüfung der Geräte für Überdruck erfolgt jährlich im März.".encode("latin-1")
     )
-    writer = pypdf.PdfWriter()
-    writer.add_blank_page(200, 200)
-    writer.write(folder / "blank.pdf")
-    writer.encrypt("secret")
-    writer.write(folder / "locked.pdf")
-    (folder / "broken.pdf").write_bytes(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj")
+    write_unreadable_pdfs(folder)
     (folder / "bomb.pdf").write_bytes(stream_bomb())
     (folder / "broken.docx").write_bytes(b"PK\x03\x04 no zip file")
     done = twotower("ingest", folder, "--json", TWOTOWER_PARSE_MEMORY_MB="700")

@@ -1,6 +1,5 @@
 from pathlib import Path
 
-import pypdf
 import pytest
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
@@ -8,6 +7,7 @@ from reportlab.pdfgen.canvas import Canvas
 from ingest.elements import Limits
 from ingest.loaders.pdf import load_pdf
 from retrieval.errors import DocumentError
+from tests.hostile import write_unreadable_pdfs
 
 HANDBOOK = Path(__file__).resolve().parents[3] / "examples" / "handbook"
 PROSE = "Water rises in the pipe when the piston moves and the valve below it is shut tight"
@@ -156,12 +156,7 @@ def refused(path: Path, limits: Limits = Limits()) -> str:  # noqa: B008 - froze
 
 
 def test_what_cannot_be_read_says_why(tmp_path):
-    writer = pypdf.PdfWriter()
-    writer.add_blank_page(200, 200)
-    writer.write(tmp_path / "blank.pdf")
-    writer.encrypt("secret")
-    writer.write(tmp_path / "locked.pdf")
-    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj")
+    write_unreadable_pdfs(tmp_path)
     assert refused(tmp_path / "blank.pdf") == "no-text"
     assert refused(tmp_path / "locked.pdf") == "encrypted"
     assert refused(tmp_path / "broken.pdf") == "malformed"
