@@ -20,7 +20,10 @@ import typer
 from app.settings import load_settings
 from app.wiring import Application
 from retrieval.collection import Collection
+from retrieval.context import build_context
 from retrieval.errors import ConfigurationError, ServiceError, TwoTowerError
+from retrieval.filters import parse_filters
+from retrieval.options import Fusion, Rerank
 from retrieval.types import DocumentRecord, Mode
 
 app = typer.Typer(
@@ -261,15 +264,63 @@ def _known(collection: Collection, source: str) -> DocumentRecord:
     return record
 
 
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        "-f",
+        metavar="KEY=VALUE",
+        help="Search only there: type=pdf, source=policies/**, page=3..7, modified>=2025-01-01, "
+        "author!=Ann. Several have to hold together.",
+    ),
+]
+
+
 @app.command()
 @reported
 def search(
-    question: Annotated[str, typer.Argument(help="What you want to know, in your own words.")],
-    mode: Annotated[Mode, typer.Option(help="Both legs, or one of them.")] = "hybrid",
+    question: Annotated[
+        str,
+        typer.Argument(help='What you want to know, in your words; "exact words" in quotes.'),
+    ],
+    mode: Annotated[Mode | None, typer.Option(help="Both legs, or one of them.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", help="The most hits.")] = 10,
     collection: CollectionOption = None,
+    filters: FilterOption = None,
+    per_document: Annotated[
+        int, typer.Option("--per-document", help="The most hits of one document; 0: no such limit.")
+    ] = 0,
+    expand: Annotated[
+        int, typer.Option("--expand", help="Show so many passages before and after each hit.")
+    ] = 0,
+    diversity: Annotated[
+        float, typer.Option("--diversity", help="From 0, the best hits, to 1, the most different.")
+    ] = 0.0,
+    fusion: Annotated[Fusion | None, typer.Option(help="How the legs become one ranking.")] = None,
+    dense_weight: Annotated[
+        float | None, typer.Option("--dense-weight", help="Of the dense leg, in [0, 1].")
+    ] = None,
+    depth: Annotated[
+        int | None, typer.Option("--depth", help="Candidates of each leg; 0 chooses it.")
+    ] = None,
+    rerank: Annotated[
+        Rerank | None, typer.Option(help="A second, slower look at the first hits.")
+    ] = None,
+    rerank_depth: Annotated[
+        int | None, typer.Option("--rerank-depth", help="How many hits are reranked.")
+    ] = None,
+    budget_ms: Annotated[
+        int | None, typer.Option("--budget-ms", help="When reranking ends; 0: never.")
+    ] = None,
+    feedback: Annotated[
+        int | None, typer.Option("--feedback", help="So many first hits move the question.")
+    ] = None,
+    context: Annotated[
+        int | None,
+        typer.Option("--context", help="Print a cited context of at most so many tokens instead."),
+    ] = None,
     explain: Annotated[
-        bool, typer.Option("--explain", help="Show each leg's rank and score.")
+        bool, typer.Option("--explain", help="Show why each hit stands where it does.")
     ] = False,
     full: Annotated[bool, typer.Option("--full", help="Show whole passages.")] = False,
     as_json: JsonOption = False,
@@ -280,15 +331,57 @@ def search(
     question = question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
     application = Application(load_settings(collection=collection))
     with application.catalog.open(application.settings.collection) as opened:
-        retriever = application.retriever(opened)
+        retriever = application.retriever(
+            opened,
+            mode=mode,
+            limit=limit,
+            where=parse_filters(filters, opened.metadata_keys()) if filters else None,
+            per_document=per_document,
+            expand=expand,
+            diversity=diversity,
+            fusion=fusion,
+            dense_weight=dense_weight,
+            depth=depth,
+            rerank=rerank,
+            rerank_depth=rerank_depth,
+            budget_ms=budget_ms,
+            feedback=feedback,
+        )
+        if context is not None and context < 1:
+            raise ConfigurationError(f"the context is {context} tokens: ask for at least 1")
         start = time.perf_counter()
         with render.waiting("searching", as_json):
-            hits = retriever.retrieve(question, mode, limit)
+            hits = retriever.retrieve(question, explain=explain)
         took_ms = (time.perf_counter() - start) * 1000
-        if as_json:
-            render.print_json(render.search_json(question, mode, took_ms, hits))
+        if context is not None:
+            built = build_context(hits, context, application.count_tokens)
+            render.print_context(built, as_json)
+        elif as_json:
+            options = retriever.options
+            render.print_json(render.search_json(question, options, took_ms, hits))
         else:
             render.print_hits(question, hits, took_ms, retriever, explain=explain, full=full)
+
+
+@app.command()
+@reported
+def facets(
+    key: Annotated[str, typer.Argument(help="source, folder, type, page, or a key of your own.")],
+    collection: CollectionOption = None,
+    filters: FilterOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Count passages by the values of a key."""
+    from app import render  # noqa: PLC0415 - costs other commands their start
+
+    application = Application(load_settings(collection=collection))
+    with application.catalog.open(application.settings.collection) as opened:
+        narrowed = parse_filters(filters or (), opened.metadata_keys() if filters else ())
+        counts = opened.facets(key, narrowed)
+    if as_json:
+        render.print_json({"key": key, "counts": counts})
+    else:
+        render.print_facets(key, counts)
 
 
 @app.command()

@@ -4,11 +4,12 @@ Progress and complaints go to standard error; standard output has results alone.
 """
 
 import contextlib
+import dataclasses
 import json
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console
@@ -20,11 +21,14 @@ from rich.text import Text
 from ingest.discover import Discovery
 from ingest.report import STATUSES, FileOutcome, IngestReport, Watcher
 from ingest.sync import Plan
+from retrieval.context import Context
+from retrieval.options import SearchOptions
 from retrieval.retriever import Retriever
-from retrieval.types import Chunk, DocumentRecord, Hit, Mode
+from retrieval.types import Chunk, DocumentRecord, Explanation, Hit, Judgement
 
 _PREVIEW = 420  # characters of a passage, unless --full
 _NAME = 40  # characters of a file's name beside the progress bar
+_TERMS = 12  # of a question, in an explanation
 _MARK = "bold yellow"
 
 
@@ -242,29 +246,97 @@ def print_chunks(record: DocumentRecord, chunks: Sequence[Chunk]) -> None:
         console.print(Padding(Text(harmless(chunk.text)), (0, 0, 1, 4)))
 
 
-def search_json(question: str, mode: Mode, took_ms: float, hits: Sequence[Hit]) -> dict[str, Any]:
+def search_json(
+    question: str, options: SearchOptions, took_ms: float, hits: Sequence[Hit]
+) -> dict[str, Any]:
     """Build the object that ``search --json`` prints."""
+    judgement = hits[0].judgement if hits else Judgement()
     return {
         "question": question,
-        "mode": mode,
+        "mode": options.mode,
+        "fusion": options.fusion,
+        "rerank": options.rerank,
         "took_ms": round(took_ms, 1),
-        "hits": [
-            {
-                "rank": hit.rank,
-                "score": hit.score,
-                "chunk_id": str(hit.chunk.id),
-                "text": hit.chunk.text,
-                "source": hit.chunk.provenance.source,
-                "page": hit.chunk.provenance.page,
-                "headings": list(hit.chunk.provenance.headings),
-                "legs": {
-                    name: place and {"rank": place.rank, "score": place.score}
-                    for name, place in hit.legs.items()
-                },
-            }
-            for hit in hits
-        ],
+        "answerable": judgement.answerable,
+        "probability": judgement.probability,
+        "hits": [_hit_json(hit) for hit in hits],
     }
+
+
+def _hit_json(hit: Hit) -> dict[str, Any]:
+    where = hit.chunk.provenance
+    shown: dict[str, Any] = {
+        "rank": hit.rank,
+        "score": hit.score,
+        "chunk_id": str(hit.chunk.id),
+        "text": hit.chunk.text,
+        "source": where.source,
+        "page": where.page,
+        "headings": list(where.headings),
+        "modified": where.modified,
+        "metadata": dict(hit.chunk.metadata),
+        "legs": {
+            name: place and {"rank": place.rank, "score": place.score}
+            for name, place in hit.legs.items()
+        },
+        "fused": hit.fused,
+        "reranked": hit.reranked and dataclasses.asdict(hit.reranked),
+        "out_of_time": hit.out_of_time,
+        "before": [_chunk_json(chunk) for chunk in hit.before],
+        "after": [_chunk_json(chunk) for chunk in hit.after],
+    }
+    if hit.explanation is not None:
+        shown["explanation"] = _explanation_json(hit.explanation, hit.chunk.text)
+    return shown
+
+
+def _chunk_json(chunk: Chunk) -> dict[str, Any]:
+    return {"chunk_id": str(chunk.id), "text": chunk.text, "page": chunk.provenance.page}
+
+
+def _explanation_json(explanation: Explanation, text: str) -> dict[str, Any]:
+    closest = explanation.closest
+    return {
+        "parts": {
+            name: {"weight": weight, "normalised": normalised}
+            for name, (weight, normalised) in explanation.parts.items()
+        },
+        "background": explanation.background
+        and dict(zip(("mean", "deviation"), explanation.background, strict=True)),
+        "question_idf": explanation.question_idf,
+        "terms": [dataclasses.asdict(term) | {"score": term.score} for term in explanation.terms],
+        "closest": closest
+        and dataclasses.asdict(closest) | {"text": text[closest.start : closest.end]},
+        "added": [{"term": term, "weight": weight} for term, weight in explanation.added],
+    }
+
+
+def print_context(context: Context, as_json: bool) -> None:
+    """Print a grounding context as a language model would be given it."""
+    if not as_json:
+        print(harmless(context.text))
+        return
+    print_json(
+        {
+            "tokens": context.tokens,
+            "text": context.text,
+            "passages": [
+                dataclasses.asdict(passage)
+                | {"chunk_ids": [str(id) for id in passage.chunk_ids], "citation": passage.citation}
+                for passage in context.passages
+            ],
+        }
+    )
+
+
+def print_facets(key: str, counts: Mapping[str, int]) -> None:
+    """Print a table of values and how many passages have them."""
+    table = Table()
+    table.add_column(printable(key), overflow="fold")
+    table.add_column("passages", justify="right")
+    for value, count in counts.items():
+        table.add_row(Text(printable(value)), str(count))
+    Console(highlight=False).print(table)
 
 
 def print_hits(
@@ -280,9 +352,16 @@ def print_hits(
     console = Console()
     if not hits:
         console.print(
-            "Nothing found: no passage shares a word with the question. Try --mode hybrid or dense."
+            "Nothing found: no passage fits. Search wider: without --filter, without quotes, "
+            "or with --mode hybrid."
         )
         return
+    judgement = hits[0].judgement
+    if judgement.answerable == "false":
+        console.print(
+            f"Probably nothing here answers this: {judgement.probability:.0%} likely that it does",
+            style="yellow",
+        )
     for hit in hits:
         where = hit.chunk.provenance
         source = printable(where.source)
@@ -299,7 +378,13 @@ def print_hits(
         console.print(Padding(passage, (0, 0, 0, 4)))
         if explain:
             console.print(Padding(_explanation(hit), (0, 0, 0, 4)))
+        for label, chunks in (("before", hit.before), ("after", hit.after)):
+            for chunk in chunks:
+                neighbour = Text.assemble((f"{label}: ", "dim"), harmless(chunk.text))
+                console.print(Padding(neighbour, (0, 0, 0, 8)))
         console.print()
+    if hits[0].out_of_time:
+        console.print("Reranking was cut short by its time budget.", style="yellow")
     console.print(f"{len(hits)} hits in {took_ms / 1000:.2f} s", style="dim", highlight=False)
 
 
@@ -335,10 +420,36 @@ def _explanation(hit: Hit) -> Text:
     parts = []
     for name, place in hit.legs.items():
         if place is None:
-            parts.append(f"{name}: not among its candidates")
+            parts.append(f"{name}: nothing")
         else:
-            parts.append(f"{name}: rank {place.rank}, score {place.score:.3f}")
-    return Text("; ".join(parts), style="green")
+            rank = "below its candidates" if place.rank is None else f"rank {place.rank}"
+            parts.append(f"{name}: {rank}, score {place.score:.3f}")
+    lines = ["; ".join(parts)]
+    if hit.explanation is not None:
+        lines += _explanation_lines(hit, hit.explanation)
+    return Text("\n".join(lines), style="green")
+
+
+def _explanation_lines(hit: Hit, explanation: Explanation) -> Iterator[str]:
+    if explanation.parts:
+        sums = " + ".join(
+            f"{weight:.2f} x {normalised:.3f} ({name})"
+            for name, (weight, normalised) in explanation.parts.items()
+        )
+        yield f"fused: {hit.fused:.3f} = {sums}"
+    if hit.reranked is not None:
+        moved = hit.reranked.moved
+        way = f"{abs(moved)} places {'up' if moved > 0 else 'down'}" if moved else "no place moved"
+        yield f"reranker: score {hit.reranked.score:.3f}, {way}"
+    found = [term for term in explanation.terms if term.weight]
+    if found:
+        yield "terms: " + ", ".join(f"{harmless(t.term)} {t.score:.2f}" for t in found[:_TERMS])
+    if explanation.added:
+        yield "added by feedback: " + ", ".join(harmless(t) for t, _ in explanation.added[:_TERMS])
+    if explanation.closest is not None:
+        closest = explanation.closest
+        sentence = " ".join(harmless(hit.chunk.text[closest.start : closest.end]).split())
+        yield f"closest: {textwrap.shorten(sentence, 160)} ({closest.similarity:.2f})"
 
 
 def print_status(state: dict[str, Any]) -> None:

@@ -56,9 +56,38 @@ class Settings(BaseSettings):
         32, ge=0, description="Tokens that adjoining chunks of a section share at the most."
     )
     language: str = Field("english", description="Of the stemmer and stop words of BM25.")
-    depth: int = Field(100, ge=1, le=10_000, description="Candidates of each leg that are fused.")
+    fusion: Literal["convex", "minmax", "rrf", "dbsf"] = Field(
+        "convex", description="How the two legs become one ranking."
+    )
     dense_weight: float = Field(
         0.5, ge=0, le=1, description="Weight of the dense leg in the fusion; BM25 has the rest."
+    )
+    depth: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Candidates of each leg; 0 takes 100, or the limit where that is more.",
+    )
+    rerank: Literal["none", "late-interaction", "cross-encoder"] = Field(
+        "none", description="What reorders the first hits."
+    )
+    rerank_depth: int = Field(50, ge=1, le=1000, description="How many hits are reranked.")
+    rerank_weight: float = Field(
+        0.4, ge=0, le=1, description="The reranker's share of the final score."
+    )
+    rerank_batch: int = Field(16, ge=1, description="Passages that a cross-encoder reads at once.")
+    budget_ms: int = Field(
+        0, ge=0, description="When reranking ends, counted from the question; 0: never."
+    )
+    cross_encoder: str = Field(
+        "cross-encoder/ms-marco-MiniLM-L6-v2",
+        description="For `cross-encoder` reranking: a folder, or a model hub's name.",
+    )
+    feedback: int = Field(
+        0, ge=0, le=100, description="Hits of a first pass that move the question; 0: none."
+    )
+    feedback_weight: float = Field(
+        0.2, ge=0, le=1, description="Their share of the question that is then asked."
     )
     max_question_chars: int = Field(10_000, ge=1, description="A longer question is refused.")
     max_file_mb: int = Field(200, ge=1, description="A larger file is not read.")

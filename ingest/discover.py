@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
+from ingest.metadata import SUFFIX, sidecar_of
 from retrieval.errors import DocumentError
 
 
@@ -75,6 +76,8 @@ def discover(
             root = path.resolve()
             anything = False
             for file in walk.below(root, ()):
+                if file.name.endswith(SUFFIX) and file.with_name(_described(file)).is_file():
+                    continue  # what is said of a document, not a document
                 if file.suffix.lower() in suffixes:
                     anything = True
                     error = _misplaced(file, root)
@@ -92,6 +95,10 @@ def discover(
             scopes.append(file)
     complaints = (*errors, *walk.errors)
     return Discovery(tuple(found.values()), tuple(scopes), skipped, complaints)
+
+
+def _described(sidecar: Path) -> str:
+    return sidecar.name.removesuffix(SUFFIX)
 
 
 def _unreachable(path: Path) -> str:
@@ -172,7 +179,7 @@ def _seen(skipped: Counter[str]) -> str:
 
 
 def content_hash(path: Path, max_bytes: int) -> tuple[str, int]:
-    """Hash a file's bytes: hexadecimal SHA-256, and its size.
+    """Hash a file's bytes, and its metadata file's: hexadecimal SHA-256, and the file's size.
 
     Raises
     ------
@@ -192,6 +199,11 @@ def content_hash(path: Path, max_bytes: int) -> tuple[str, int]:
                 "too-large",
             )
         with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest(), status.st_size
+            digest = hashlib.file_digest(stream, "sha256")
+        sidecar = sidecar_of(path)
+        if sidecar.is_file():
+            with sidecar.open("rb") as stream:
+                digest.update(hashlib.file_digest(stream, "sha256").digest())
+        return digest.hexdigest(), status.st_size
     except OSError as error:
         raise DocumentError(f"cannot be read: {error.strerror or error}") from error

@@ -44,11 +44,15 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document's title, its elements, and how many pages it has (``None``: no pages)."""
+    """A document's title, its elements, and how many pages it has (``None``: no pages).
+
+    ``front_matter`` is YAML from the head of the file, as it stands there.
+    """
 
     title: str
     elements: tuple[Element, ...]
     pages: int | None = None
+    front_matter: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ from ingest.discover import content_hash
 from ingest.elements import Limits
 from ingest.loaders import FORMATS, load
 from ingest.loaders.isolation import Workers
+from ingest.metadata import read_metadata
 from ingest.report import FileOutcome, Status, Watcher
 from ingest.sync import Plan, PlannedFile
 from retrieval.collection import Collection
@@ -69,8 +70,13 @@ def prepare(
     document = load(path, limits)
     if content_hash(path, path.stat().st_size + 1)[0] != file.content_hash:
         raise DocumentError("the file changed while it was read: run again", "changed")
-    chunks = chunk_document(file.source, document, load_tokenizer(model_folder), settings)
-    return PreparedDocument(document.title, document.pages, tuple(chunks))
+    metadata = read_metadata(path, document.front_matter)
+    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
+    chunks = tuple(
+        replace(chunk, metadata=metadata, provenance=replace(chunk.provenance, modified=modified))
+        for chunk in chunk_document(file.source, document, load_tokenizer(model_folder), settings)
+    )
+    return PreparedDocument(document.title, document.pages, chunks)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,18 @@ A collection has points of three kinds: ``chunk`` (vectors and payload), ``docum
 only: the record of a source file, and the commit of its chunks) and one ``card``.
 """
 
+import itertools
+import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
+import numpy as np
+
+from retrieval.errors import ConfigurationError
+from retrieval.filters import KEYS, Condition, Filter, where
 from retrieval.store.card import IndexCard
 from retrieval.store.payload import (
     chunk_from_payload,
@@ -16,7 +23,7 @@ from retrieval.store.payload import (
     document_from_payload,
     document_payload,
 )
-from retrieval.store.protocol import Filter, Leg, Point, Store
+from retrieval.store.protocol import IndexKind, Leg, Point, Store
 from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, Vectors, document_id
 
 _CARD_ID = UUID("00000000-0000-0000-0000-000000000001")
@@ -28,6 +35,7 @@ class Collection:
     def __init__(self, name: str, store: Store) -> None:
         self.name = name
         self._store = store
+        self._indexed: set[str] = set()
 
     def card(self) -> IndexCard | None:
         """Read the card; ``None`` where the collection was created but never written to."""
@@ -35,23 +43,23 @@ class Collection:
         return None if payload is None else IndexCard.from_payload(payload, self.name)
 
     def write_card(self, card: IndexCard) -> None:
-        """Write the card; done once, before the first chunk."""
+        """Write the card: before the first chunk, and when something was learnt about searching."""
         self._store.upsert([Point(_CARD_ID, card.to_payload())])
 
     def documents(self) -> Iterator[DocumentRecord]:
         """Go through the records of all documents."""
-        for _, payload in self._store.scroll(Filter({"kind": "document"})):
+        for _, payload in self._store.scroll(where(kind="document")):
             yield document_from_payload(payload)
 
     def chunks_of(self, source: str) -> list[Chunk]:
         """Read a document's chunks in their order."""
-        where = Filter({"kind": "chunk", "source": source})
-        chunks = [chunk_from_payload(id, payload) for id, payload in self._store.scroll(where)]
+        found = self._store.scroll(where(kind="chunk", source=source))
+        chunks = [chunk_from_payload(id, payload) for id, payload in found]
         return sorted(chunks, key=lambda chunk: (chunk.position, chunk.id.int))
 
     def chunk_counts(self) -> dict[str, int]:
         """Count the chunks of every source, of those without a record as well."""
-        return self._store.count_by("source", Filter({"kind": "chunk"}))
+        return self._store.count_by("source", where(kind="chunk"))
 
     def dense_vectors(self, ids: Sequence[UUID]) -> dict[UUID, Vectors]:
         """Read the dense vectors of chunks."""
@@ -61,6 +69,7 @@ class Collection:
         self, chunks: Sequence[Chunk], dense: Vectors, bm25: Sequence[SparseVector]
     ) -> None:
         """Write chunks with their vectors, ``dense`` of shape (n, d)."""
+        self._index_metadata(chunks)
         self._store.upsert(
             [
                 Point(chunk.id, chunk_payload(chunk), vector, sparse)
@@ -70,6 +79,7 @@ class Collection:
 
     def update_chunks(self, chunks: Sequence[Chunk]) -> None:
         """Write anew what is stored beside the vectors of chunks that exist."""
+        self._index_metadata(chunks)
         self._store.overwrite_payloads({chunk.id: chunk_payload(chunk) for chunk in chunks})
 
     def write_document(self, record: DocumentRecord) -> None:
@@ -82,7 +92,7 @@ class Collection:
         Returns how many chunks went.
         """
         self._store.delete([document_id(source)])
-        ids = [id for id, _ in self._store.scroll(Filter({"kind": "chunk", "source": source}))]
+        ids = [id for id, _ in self._store.scroll(where(kind="chunk", source=source))]
         self.remove(ids)
         return len(ids)
 
@@ -106,9 +116,77 @@ class Collection:
         payloads = self._store.retrieve(ids)
         return [chunk_from_payload(id, payloads[id]) for id in ids if id in payloads]
 
-    def count(self, kind: str) -> int:
+    def term_weights(self, ids: Sequence[UUID]) -> dict[UUID, SparseVector]:
+        """Read the BM25 vectors of chunks."""
+        return self._store.term_weights(ids)
+
+    def idf(self, terms: Sequence[int]) -> dict[int, float]:
+        """Tell the inverse document frequency of terms, of those that no chunk has as well.
+
+        Notes
+        -----
+        ``ln(1 + (N - n + 0.5) / (n + 0.5))`` for ``n`` of ``N`` chunks, as the engine computes it.
+        """
+        known = self._store.idf(terms)
+        if len(known) == len(terms):
+            return known
+        absent = math.log(1 + (self.count("chunk") + 0.5) / 0.5)
+        return {term: known.get(term, absent) for term in terms}
+
+    def sample(self, size: int) -> Vectors:
+        """Read the dense vectors of the first chunks by id, which is at random: (n, d) float32."""
+        ids = [id for id, _ in itertools.islice(self._store.scroll(where(kind="chunk")), size)]
+        found = self._store.vectors(ids)
+        rows = [found[id] for id in ids if id in found]
+        return np.stack(rows) if rows else np.zeros((0, 1), dtype=np.float32)
+
+    def neighbours(self, chunk: Chunk, reach: int) -> tuple[list[Chunk], list[Chunk]]:
+        """Read the chunks before and after one in its document, at most ``reach`` on each side."""
+        at = chunk.position
+        near = Condition("position", range=(("gte", at - reach), ("lte", at + reach)))
+        same = where(kind="chunk", source=chunk.provenance.source) & Filter((near,))
+        found = [chunk_from_payload(id, payload) for id, payload in self._store.scroll(same)]
+        found.sort(key=lambda other: (other.position, other.id.int))
+        return [c for c in found if c.position < at], [c for c in found if c.position > at]
+
+    def metadata_keys(self) -> list[str]:
+        """List the keys that people's own metadata has in this collection."""
+        return sorted(self._store.count_by("meta_keys", where(kind="chunk")))
+
+    def facets(self, key: str, narrowed: Filter) -> dict[str, int]:
+        """Count the chunks that match, by the values of a key, exactly; most frequent first.
+
+        Raises
+        ------
+        ConfigurationError
+            If documents have no such key.
+        """
+        own = self.metadata_keys()
+        if key not in KEYS and key not in own:
+            known = ", ".join([*KEYS, *own])
+            raise ConfigurationError(f"no facet '{key}'; there are: {known}")
+        within = where(kind="chunk") & narrowed
+        if KEYS.get(key) == "keyword":
+            counts = self._store.count_by(key, within)
+        else:  # numbers, dates, and what may be both: the engine counts keywords only
+            counts = Counter()
+            for _, payload in self._store.scroll(within):
+                found = payload["meta"].get(key) if key in own else payload.get(key)
+                for value in found if isinstance(found, list) else [found]:
+                    if value is not None:
+                        counts[_day(value) if KEYS.get(key) == "date" else str(value)] += 1
+        return dict(sorted(counts.items(), key=lambda item: (-item[1], item[0])))
+
+    def count(self, kind: str, narrowed: Filter | None = None) -> int:
         """Count the points of a kind: ``chunk`` or ``document``."""
-        return self._store.count(Filter({"kind": kind}))
+        return self._store.count(where(kind=kind) & (narrowed or Filter()))
+
+    def _index_metadata(self, chunks: Sequence[Chunk]) -> None:
+        for chunk in chunks:
+            for key, value in chunk.metadata.items():
+                if key not in self._indexed:
+                    self._indexed.add(key)
+                    self._store.index(f"meta.{key}", _index_kind(value))
 
     def close(self) -> None:
         """Release the store."""
@@ -124,3 +202,13 @@ class Collection:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _day(moment: str) -> str:
+    return moment[: len("2025-01-31")]
+
+
+def _index_kind(value: str | float | tuple[str, ...]) -> IndexKind:
+    if isinstance(value, int):
+        return "integer"
+    return "float" if isinstance(value, float) else "keyword"

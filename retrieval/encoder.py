@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -34,6 +34,12 @@ class Encoder(Protocol):
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """Run the passage tower; what lies beyond the window is not read."""
+
+    def question_tokens(self, text: str) -> Vectors:
+        """Encode each token of a question: (tokens, d) float32, unit rows, no special tokens."""
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """Encode each token of passages, as above."""
 
 
 class TorchEncoder:
@@ -89,6 +95,33 @@ class TorchEncoder:
                 show_progress_bar=False,
             )
         return _unit_rows(vectors)
+
+    def question_tokens(self, text: str) -> Vectors:
+        """See `Encoder.question_tokens`."""
+        return self._tokens([text], self._network.encode_query, self.model.question_prompt)[0]
+
+    def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
+        """See `Encoder.passage_tokens`."""
+        with self._autocast():
+            return self._tokens(texts, self._network.encode_document, self.model.passage_prompt)
+
+    def _tokens(
+        self, texts: Sequence[str], encode: Callable[..., Any], prompt: str | None
+    ) -> list[Vectors]:
+        encoded = encode(
+            list(texts),
+            prompt=prompt,
+            batch_size=self._batch_size,
+            show_progress_bar=False,
+            output_value=None,
+        )
+        special = set(self._network.tokenizer.all_special_ids)
+        rows = []
+        for one in encoded:
+            ids = one["input_ids"].tolist()
+            kept = [place for place, id in enumerate(ids) if id not in special]
+            rows.append(_unit_rows(one["token_embeddings"].float().cpu().numpy()[kept]))
+        return rows
 
     @cached_property
     def _network(self) -> "SentenceTransformer":

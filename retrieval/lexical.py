@@ -1,6 +1,8 @@
 """The lexical leg: BM25 weights as sparse vectors, computed by the engine's own analyser."""
 
 import re
+import zlib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -12,6 +14,11 @@ from retrieval.types import SparseVector
 
 _K = 1.2
 _WORD = re.compile(r"\w+")
+# XK-2041/b, 4.2.1, a.nurmi@example.org: parts joined without a space, a digit or @ or _ in them.
+_IDENTIFIER = re.compile(r"\w+(?:[-/._@:+#]+\w+)+|\w+_\w+")
+_TELLING = re.compile(r"[\d@_]")
+_PHRASE = re.compile(r'"([^"]*\w[^"]*)"|\u201c([^\u201d]*\w[^\u201d]*)\u201d')
+_OURS = 2**31  # the engine's term numbers are below, so identifiers cannot collide with them
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +44,11 @@ class Bm25Settings:
 
 
 class Bm25:
-    """Text to sparse vectors; the inverse document frequency is applied by the store at search."""
+    """Text to sparse vectors; the inverse document frequency is applied by the store at search.
+
+    Words are the engine's: split at punctuation, stemmed, without stop words. An identifier is a
+    term as it is written, beside its parts, so that ``XK-2041/b`` finds itself first.
+    """
 
     def __init__(self, settings: Bm25Settings) -> None:
         self.settings = settings
@@ -49,11 +60,31 @@ class Bm25:
 
     def encode_question(self, text: str) -> SparseVector:
         """Give every distinct term of a question the weight 1."""
-        return _sparse(self._model.embed_query(text))
+        terms = dict.fromkeys([*self._model.embed_query(text).indices, *_identifiers(text)], 1.0)
+        return SparseVector(tuple(terms), tuple(terms.values()))
 
     def encode_passage(self, text: str) -> SparseVector:
         """Give every distinct term of a passage its saturated, length-normalised frequency."""
-        return _sparse(self._model.embed_document(text))
+        vector = self._model.embed_document(text)
+        identifiers = _identifiers(text)
+        if not identifiers:
+            return SparseVector(tuple(vector.indices), tuple(vector.values))
+        s = self.settings
+        length = count_terms(text, s.language) / s.avg_len
+        norm = s.k1 * (1 - s.b + s.b * length)
+        weights = (count * (s.k1 + 1) / (count + norm) for count in identifiers.values())
+        return SparseVector((*vector.indices, *identifiers), (*vector.values, *weights))
+
+    def words(self, text: str) -> dict[int, str]:
+        """Tell which word of a text each of its terms stands for; the first one of several."""
+        words: dict[int, str] = {}
+        for word in _WORD.findall(text):
+            for term in self._model.embed_query(word).indices:
+                words.setdefault(term, word)
+        for match in _IDENTIFIER.finditer(text):
+            for term in _identifiers(match[0]):
+                words[term] = match[0]
+        return words
 
     def matches(self, question: str, text: str) -> Iterator[tuple[int, int]]:
         """Find the words of a text that share a term with the question: offsets, half-open."""
@@ -67,8 +98,18 @@ class Bm25:
                 yield word.span()
 
 
-def _sparse(vector: qdrant_edge.SparseVector) -> SparseVector:
-    return SparseVector(tuple(vector.indices), tuple(vector.values))
+def phrases(question: str) -> list[str]:
+    """Find what stands in double quotes: it has to be in a passage as it is written."""
+    return [(straight or curly).strip() for straight, curly in _PHRASE.findall(question)]
+
+
+def _identifiers(text: str) -> Counter[int]:
+    """Count the identifiers of a text, by their term numbers."""
+    return Counter(
+        _OURS + zlib.crc32(match[0].lower().encode("utf-8", "surrogatepass")) % _OURS
+        for match in _IDENTIFIER.finditer(text)
+        if _TELLING.search(match[0])
+    )
 
 
 def check_language(language: str) -> None:

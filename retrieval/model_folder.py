@@ -78,7 +78,12 @@ class ModelFolder:
         return content
 
 
-def find_model(name: str, download: Callable[[str], str] | None = None) -> Path:
+def find_model(
+    name: str,
+    download: Callable[[str], str] | None = None,
+    what: str = "encoder",
+    marker: str = "modules.json",
+) -> Path:
     """Find a model's folder: a packaged model, a local path, or a hub name.
 
     Parameters
@@ -87,6 +92,8 @@ def find_model(name: str, download: Callable[[str], str] | None = None) -> Path:
         ``all-MiniLM-L6-v2`` (with or without its organisation), a folder, or a hub name.
     download
         From a hub name to a local folder; by default the hub's cache first, then the hub.
+    what, marker
+        What the model is, for messages, and a file that such a model has.
 
     Raises
     ------
@@ -98,11 +105,11 @@ def find_model(name: str, download: Callable[[str], str] | None = None) -> Path:
         return Path(spec.origin).parent / "model"
     folder = Path(name).expanduser()
     if not folder.is_dir():
-        folder = Path((download or _from_hub)(name))
-    if not (folder / "modules.json").is_file():
+        folder = Path(download(name) if download else _from_hub(name, what))
+    if not (folder / marker).is_file():
         raise ConfigurationError(
-            f"encoder {name}: {folder} has no modules.json, so it is not a sentence-transformers "
-            "model; name the folder that SentenceTransformer.save() wrote"
+            f"{what} {name}: {folder} has no {marker}, so it is not a sentence-transformers "
+            "model; name the folder that its save() wrote"
         )
     return folder
 
@@ -135,7 +142,7 @@ def count_tokens(model: ModelFolder) -> int:
     return len(load_tokenizer(model.path).encode(prompt, add_special_tokens=False).ids)
 
 
-def _from_hub(name: str) -> str:
+def _from_hub(name: str, what: str) -> str:
     import huggingface_hub  # noqa: PLC0415 - costs 0.3 s, and only hub models need it
 
     # Safetensors only: pickled weights can run code when they are loaded.
@@ -150,6 +157,7 @@ def _from_hub(name: str) -> str:
         return str(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
     except Exception as error:
         raise ConfigurationError(
-            f"encoder '{name}' is neither a folder nor in the local cache, and the hub did not "
-            f"give it ({type(error).__name__}): check TWOTOWER_ENCODER, or name a local folder"
+            f"{what} '{name}' is neither a folder nor in the local cache, and the hub did not "
+            f"give it ({type(error).__name__}): check TWOTOWER_{what.upper().replace('-', '_')}, "
+            "or name a local folder"
         ) from error

@@ -1,22 +1,26 @@
 """From a question to ranked, cited passages: the pipeline, read top to bottom."""
 
-from collections.abc import Callable, Sequence
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from uuid import UUID
 
+from retrieval.abstention import features
+from retrieval.candidates import LEGS, Asked, Found, Searcher
 from retrieval.collection import Collection
 from retrieval.encoder import Encoder
 from retrieval.errors import ConfigurationError
-from retrieval.fusion import convex, ordered
-from retrieval.lexical import Bm25
-from retrieval.store.protocol import BM25, DENSE, Leg
-from retrieval.types import Hit, LegName, LegScore, Mode, Scored
+from retrieval.explain import Explainer
+from retrieval.filters import Condition, Filter, where
+from retrieval.lexical import Bm25, phrases
+from retrieval.options import MAX_LIMIT, SearchOptions
+from retrieval.rerank import Reranker
+from retrieval.selection import at_most_per_document, combined, diverse
+from retrieval.store.protocol import BM25, DENSE
+from retrieval.types import Chunk, Hit, Judgement, LegName, LegScore, Reranked, Scored, Vectors
 
-MAX_LIMIT = 10_000
-_LEGS: dict[Mode, tuple[LegName, ...]] = {
-    "hybrid": (DENSE, BM25),
-    "dense": (DENSE,),
-    "bm25": (BM25,),
-}
+_RERANK_BATCH = 16  # passages between two looks at the clock
 
 
 class Retriever:
@@ -28,67 +32,88 @@ class Retriever:
         An open collection that has a card.
     encoder
         Makes the encoder when a mode first needs it: a BM25 search never loads a model.
-    depth
-        Candidates that each leg returns for fusion.
-    dense_weight
-        Weight of the dense leg in the fusion, in [0, 1]; the BM25 leg has the rest.
+    reranker
+        From a kind of reranking to the reranker; raises `ConfigurationError` where it has none.
+    options
+        How to search where a call does not say.
     max_question_chars
         A longer question is refused.
+    clock
+        Seconds, for the time budget.
     """
 
     def __init__(
         self,
         collection: Collection,
         encoder: Callable[[], Encoder],
-        depth: int = 100,
-        dense_weight: float = 0.5,
+        reranker: Callable[[str], Reranker] | None = None,
+        options: SearchOptions | None = None,
         max_question_chars: int = 10_000,
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         card = collection.card()
         if card is None:
             raise ConfigurationError(
                 f"collection '{collection.name}' is empty: run `twotower ingest PATH` first"
             )
+        self.options = options or SearchOptions()
         self._collection = collection
         self._card = card
         self._encoder = encoder
+        self._reranker = reranker or _no_reranker
         self._bm25 = Bm25(card.bm25)
-        self._depth = depth
-        self._dense_weight = dense_weight
+        self._searcher = Searcher(collection, self._bm25, self._question_vectors)
+        self._explainer = Explainer(collection, self._bm25, self._guarded_encoder)
         self._max_question_chars = max_question_chars
+        self._clock = clock
 
-    def retrieve(self, question: str, mode: Mode = "hybrid", limit: int = 10) -> list[Hit]:
+    def retrieve(
+        self, question: str, options: SearchOptions | None = None, *, explain: bool = False
+    ) -> list[Hit]:
         """Find the passages that answer a question best.
+
+        What stands in double quotes has to be in a passage as it is written.
+
+        Parameters
+        ----------
+        explain
+            Whether hits carry an `Explanation`; its closest sentence costs some encoding.
 
         Returns
         -------
         list[Hit]
-            At most ``limit`` hits, best first; empty where no leg returned anything.
+            At most ``options.limit`` hits, best first; empty where no leg returned anything.
 
         Raises
         ------
         ConfigurationError
-            For an empty or an overlong question, or a limit below 1.
+            For an empty or an overlong question, or a reranker that cannot be had.
         IndexMismatch
             If the collection's vectors come from another encoder.
         """
-        question = self._checked(question, limit)
-        legs = [self._leg(name, question) for name in _LEGS[mode]]
-        rankings = self._collection.search(legs, max(self._depth, limit))
-        fused = self._fuse(rankings)[:limit]
-        chunks = {chunk.id: chunk for chunk in self._collection.chunks([s.id for s in fused])}
-        places = _places([leg.name for leg in legs], rankings)
-        found = [item for item in fused if item.id in chunks]
-        return [
-            Hit(rank, item.score, chunks[item.id], _legs_of(item.id, places))
-            for rank, item in enumerate(found, start=1)
-        ]
+        return self.retrieve_many([question], options, explain=explain)[0]
+
+    def retrieve_many(
+        self,
+        questions: Sequence[str],
+        options: SearchOptions | None = None,
+        *,
+        explain: bool = False,
+    ) -> list[list[Hit]]:
+        """Answer many questions with one encoding batch and one engine batch; see `retrieve`."""
+        started = self._clock()
+        options = options or self.options
+        texts = [self._checked(question) for question in questions]
+        wheres = [self._narrowed(text, options.where) for text in texts]
+        asked = self._searcher.ask(texts, wheres, options.mode)
+        found = self._found(asked, options, options.candidates)
+        return [self._hits(one, options, started, explain) for one in found]
 
     def matches(self, question: str, text: str) -> list[tuple[int, int]]:
         """Find the words of a passage that share a BM25 term with the question: offsets."""
         return list(self._bm25.matches(question, text))
 
-    def _checked(self, question: str, limit: int) -> str:
+    def _checked(self, question: str) -> str:
         question = question.strip()
         if not question:
             raise ConfigurationError("the question is empty: type what you are looking for")
@@ -97,41 +122,165 @@ class Retriever:
                 f"the question has {len(question):,} characters, the limit is "
                 f"{self._max_question_chars:,} (TWOTOWER_MAX_QUESTION_CHARS): shorten it"
             )
-        if not 1 <= limit <= MAX_LIMIT:
-            raise ConfigurationError(
-                f"the limit is {limit}: ask for at least 1 hit and at most {MAX_LIMIT:,}"
-            )
         return question
 
-    def _leg(self, name: LegName, question: str) -> Leg:
-        if name == BM25:
-            return Leg(self._bm25.encode_question(question))
+    def _narrowed(self, text: str, narrowed: Filter) -> Filter:
+        quoted = tuple(Condition("text", phrase=phrase) for phrase in phrases(text))
+        return where(kind="chunk") & narrowed & Filter(quoted)
+
+    def _guarded_encoder(self) -> Encoder:
         encoder = self._encoder()
         self._card.require(
             self._collection.name,
             fingerprint=encoder.model.fingerprint,
             encoder_name=encoder.model.name,
         )
-        return Leg(encoder.encode_questions([question])[0])
+        return encoder
 
-    def _fuse(self, rankings: Sequence[list[Scored]]) -> list[Scored]:
-        if len(rankings) == 1:
-            return ordered(rankings[0])
-        weights = (self._dense_weight, 1.0 - self._dense_weight)
-        return convex(rankings, weights, self._depth)
+    def _question_vectors(self, texts: Sequence[str]) -> Vectors:
+        return self._guarded_encoder().encode_questions(texts)
+
+    def _found(self, asked: Sequence[Asked], options: SearchOptions, depth: int) -> list[Found]:
+        found = self._searcher.find(asked, options, depth)
+        if options.feedback:
+            moved = [self._searcher.moved(one, options) for one in found]
+            found = self._searcher.find(moved, options, depth)
+        return found
+
+    def _hits(
+        self, found: Found, options: SearchOptions, started: float, explain: bool
+    ) -> list[Hit]:
+        chunks = _Chunks(self._collection)
+        found = self._deepened(found, options, chunks)
+        ranking, reranked, out_of_time = self._reranked(found, options, chunks, started)
+        chosen = self._chosen(ranking, options, chunks)
+        fused = {item.id: (place, item.score) for place, item in enumerate(found.ranking)}
+        positions = {item.id: place for place, item in enumerate(ranking)}
+        judgement = self._judgement(found, reranked, options)
+        explanations = (
+            self._explainer.explain(found, options, chunks.read([item.id for item in chosen]))
+            if explain
+            else {}
+        )
+        hits: list[Hit] = []
+        for item in chosen:
+            place, score = fused[item.id]
+            hits.append(
+                Hit(
+                    rank=len(hits) + 1,
+                    score=item.score,
+                    chunk=chunks.one(item.id),
+                    legs=_legs_of(found, item.id),
+                    fused=score,
+                    reranked=Reranked(reranked[item.id], place - positions[item.id])
+                    if item.id in reranked
+                    else None,
+                    out_of_time=out_of_time,
+                    explanation=explanations.get(item.id),
+                    judgement=judgement,
+                )
+            )
+        return [self._expanded(hit, options.expand) for hit in hits] if options.expand else hits
+
+    def _reranked(
+        self, found: Found, options: SearchOptions, chunks: "_Chunks", started: float
+    ) -> tuple[list[Scored], dict[UUID, float], bool]:
+        """Score the first hits batch by batch, until all are or the time is up."""
+        if options.rerank == "none":
+            return found.ranking, {}, False
+        reranker = self._reranker(options.rerank)
+        first = [item.id for item in found.ranking[: options.rerank_depth]]
+        scores: dict[UUID, float] = {}
+        out_of_time = False
+        for start in range(0, len(first), _RERANK_BATCH):
+            if options.budget_ms and (self._clock() - started) * 1000 >= options.budget_ms:
+                out_of_time = True
+                break
+            batch = chunks.read(first[start : start + _RERANK_BATCH])
+            given = reranker.scores(found.asked.text, batch)
+            if not all(math.isfinite(score) for score in given):
+                raise ConfigurationError(
+                    f"the {options.rerank} reranker gave a score that is not a number: its "
+                    "weights are broken; search with --rerank none"
+                )
+            scores |= {chunk.id: score for chunk, score in zip(batch, given, strict=True)}
+        return combined(found.ranking, scores, options.rerank_weight), scores, out_of_time
+
+    def _deepened(self, found: Found, options: SearchOptions, chunks: "_Chunks") -> Found:
+        """Look deeper while so few documents fill the candidates that hits would be missing."""
+        depth = options.candidates
+        while options.per_document:
+            chunks.read([item.id for item in found.ranking])
+            kept = at_most_per_document(found.ranking, options.per_document, chunks.sources)
+            if len(kept) >= options.limit or found.exhausted or depth >= MAX_LIMIT:
+                break
+            depth = min(4 * depth, MAX_LIMIT)
+            found = self._searcher.find([found.asked], options, depth)[0]
+        return found
+
+    def _chosen(
+        self, ranking: list[Scored], options: SearchOptions, chunks: "_Chunks"
+    ) -> list[Scored]:
+        """Cut the ranking to the hits that are shown; a passage that is gone meanwhile is not."""
+        if options.per_document:
+            ranking = at_most_per_document(ranking, options.per_document, chunks.sources)
+        if options.diversity:
+            ranking = ranking[: options.candidates]
+            vectors = self._collection.dense_vectors([item.id for item in ranking])
+            ranking = [item for item in ranking if item.id in vectors]
+            ranking = diverse(ranking, vectors, options.diversity, options.limit)
+        ranking = ranking[: options.limit]
+        chunks.read([item.id for item in ranking])
+        return [item for item in ranking if chunks.has(item.id)]
+
+    def _judgement(
+        self, found: Found, reranked: Mapping[UUID, float], options: SearchOptions
+    ) -> Judgement:
+        if len(found.legs) < len(LEGS["hybrid"]):
+            return Judgement()
+        described = features(
+            found.best(DENSE),
+            found.asked.background,
+            found.asked.normalised(BM25, max(found.best(BM25), default=0.0)),
+            max(reranked.values()) if reranked else None,
+        )
+        calibration = self._card.calibrations.get(options.rerank)
+        if calibration is None or not set(calibration.weights) <= set(described):
+            return Judgement(features=described)
+        return calibration.judge(described)
+
+    def _expanded(self, hit: Hit, reach: int) -> Hit:
+        before, after = self._collection.neighbours(hit.chunk, reach)
+        return replace(hit, before=tuple(before), after=tuple(after))
 
 
-def _places(
-    names: Sequence[LegName], rankings: Sequence[Sequence[Scored]]
-) -> dict[LegName, dict[UUID, LegScore]]:
-    places: dict[LegName, dict[UUID, LegScore]] = {DENSE: {}, BM25: {}}
-    for name, ranking in zip(names, rankings, strict=True):
-        for rank, item in enumerate(ranking, start=1):
-            places[name][item.id] = LegScore(rank, item.score)
-    return places
+class _Chunks:
+    """The chunks of one question's candidates, each read once."""
+
+    def __init__(self, collection: Collection) -> None:
+        self._collection = collection
+        self._known: dict[UUID, Chunk] = {}
+
+    def read(self, ids: Sequence[UUID]) -> list[Chunk]:
+        missing = [id for id in ids if id not in self._known]
+        if missing:
+            self._known |= {chunk.id: chunk for chunk in self._collection.chunks(missing)}
+        return [self._known[id] for id in ids if id in self._known]
+
+    def has(self, id: UUID) -> bool:
+        return id in self._known
+
+    def one(self, id: UUID) -> Chunk:
+        return self._known[id]
+
+    @property
+    def sources(self) -> dict[UUID, str]:
+        return {id: chunk.provenance.source for id, chunk in self._known.items()}
 
 
-def _legs_of(
-    id: UUID, places: dict[LegName, dict[UUID, LegScore]]
-) -> dict[LegName, LegScore | None]:
-    return {name: scores.get(id) for name, scores in places.items()}
+def _legs_of(found: Found, id: UUID) -> dict[LegName, LegScore | None]:
+    return {name: found.legs.get(name, {}).get(id) for name in LEGS["hybrid"]}
+
+
+def _no_reranker(kind: str) -> Reranker:
+    raise ConfigurationError(f"there is no {kind} reranker here: search with --rerank none")

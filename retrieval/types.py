@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID, uuid5
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Mode = Literal["hybrid", "dense", "bm25"]
 LegName = Literal["dense", "bm25"]
+Metadata = Mapping[str, str | int | float | tuple[str, ...]]
 
 _NAMESPACE = UUID("7d9a3a52-6f0e-5d52-9f0a-8a3a1f0c2b11")
 
@@ -38,6 +39,8 @@ class Provenance:
         Character offsets into the document's extracted text, half-open.
     boxes
         Where the passage's lines stand on the pages, for a format that tells.
+    modified
+        When the file was last changed, RFC 3339 in UTC; told and filtered on, never decided by.
     """
 
     source: str
@@ -48,6 +51,7 @@ class Provenance:
     start: int
     end: int
     boxes: tuple[Box, ...] = ()
+    modified: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,8 @@ class Chunk:
         Ordinal of the chunk in its document, from 0.
     prefix
         Title and headings that the passage itself does not show; encoded, not displayed.
+    metadata
+        What the person says of the document, beside it or in its front matter; not encoded.
     """
 
     id: UUID
@@ -70,6 +76,7 @@ class Chunk:
     prefix: str
     position: int
     provenance: Provenance
+    metadata: Metadata = field(default_factory=dict)
 
     @property
     def encoded_text(self) -> str:
@@ -128,6 +135,10 @@ class SparseVector:
     indices: tuple[int, ...]
     values: tuple[float, ...]
 
+    def weight(self, index: int) -> float:
+        """The weight of one term; 0 where it is absent."""
+        return self.values[self.indices.index(index)] if index in self.indices else 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class Scored:
@@ -139,10 +150,111 @@ class Scored:
 
 @dataclass(frozen=True, slots=True)
 class LegScore:
-    """A hit's place in one leg: ``rank`` from 1, ``score`` as the engine gave it."""
+    """A hit's place in one leg.
 
-    rank: int
+    Attributes
+    ----------
+    rank
+        From 1; ``None`` where the passage was not among the leg's candidates and its score was
+        asked for by its id.
+    score
+        As the engine gave it: a cosine in [-1, 1], or a BM25 score of at least 0.
+    """
+
+    rank: int | None
     score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TermWeight:
+    """What one term of the question adds to a passage's BM25 score: ``asked * idf * weight``.
+
+    Attributes
+    ----------
+    term
+        The word of the question.
+    asked
+        Its weight in the question: 1, or less where feedback added it.
+    idf
+        Inverse document frequency in this collection; of a term that no passage has as well.
+    weight
+        The passage's saturated, length-normalised frequency of the term; 0 where it lacks it.
+    """
+
+    term: str
+    asked: float
+    idf: float
+    weight: float
+
+    @property
+    def score(self) -> float:
+        """The share of the BM25 score."""
+        return self.asked * self.idf * self.weight
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """A stretch of a passage, ``[start, end)`` in its text, and its cosine to the question."""
+
+    start: int
+    end: int
+    similarity: float
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Why a hit stands where it does, in numbers that add up.
+
+    Attributes
+    ----------
+    parts
+        For each leg what it adds to the fused score: ``weight * normalised``, as a pair.
+    background
+        Mean and standard deviation of the question's cosine with a sample of the collection;
+        ``None`` where the fusion does not use them.
+    question_idf
+        Sum of ``asked * idf`` over the question's terms, which BM25 scores are divided by.
+    terms
+        The question's terms, most telling first.
+    closest
+        The sentence that is closest to the question.
+    added
+        Terms that pseudo-relevance feedback added to the question, with their weights.
+    """
+
+    parts: Mapping[LegName, tuple[float, float]]
+    background: tuple[float, float] | None
+    question_idf: float
+    terms: tuple[TermWeight, ...]
+    closest: Sentence | None
+    added: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Reranked:
+    """What a reranker made of a hit: its score, and how many places up (or down) it moved."""
+
+    score: float
+    moved: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Whether what was found answers the question.
+
+    Attributes
+    ----------
+    answerable
+        ``"unknown"`` where the collection was never calibrated.
+    probability
+        That it does, in [0, 1]; ``None`` where unknown.
+    features
+        What it was judged by: see `retrieval.abstention`.
+    """
+
+    answerable: Literal["true", "false", "unknown"] = "unknown"
+    probability: float | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +266,28 @@ class Hit:
     rank
         From 1.
     score
-        The fused score, or the leg's own score in a single-leg mode; higher is better and
-        comparable within one question only.
+        What the order follows: the leg's own score, the fused one, or that after reranking; higher
+        is better, and comparable within one question only.
     legs
-        Place in each leg; ``None`` where that leg did not return the passage.
+        Place in each leg; ``None`` where the leg did not run, or the passage has none of the terms.
+    fused
+        The score before reranking.
+    reranked
+        ``None`` where the passage was not reranked.
+    out_of_time
+        Whether reranking ended early, because its time was up.
+    before, after
+        The chunks next to this one in its document, as many as were asked for.
     """
 
     rank: int
     score: float
     chunk: Chunk
     legs: Mapping[LegName, LegScore | None]
+    fused: float = 0.0
+    reranked: Reranked | None = None
+    out_of_time: bool = False
+    explanation: Explanation | None = None
+    before: tuple[Chunk, ...] = ()
+    after: tuple[Chunk, ...] = ()
+    judgement: Judgement = field(default_factory=Judgement)

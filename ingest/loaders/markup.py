@@ -41,16 +41,18 @@ def load_markdown(path: Path, _limits: Limits) -> ParsedDocument:
 
     text = read_text(path)
     title = ""
+    said = ""
     front = _FRONT_MATTER.match(text)
     if front:
         text = text[front.end() :]
+        said = front[1]
         named = re.search(r"^title:\s*['\"]?(.+?)['\"]?\s*$", front[1], re.MULTILINE)
         title = named[1] if named else ""
     if not text.strip():
         return ParsedDocument("", ())
     html = markdown.markdown(_placeholders_kept(text), extensions=["tables", "fenced_code"])
     document = _page(f"<html><body>{html}</body></html>")
-    return ParsedDocument(title or document.title, document.elements)
+    return ParsedDocument(title or document.title, document.elements, front_matter=said)
 
 
 def _placeholders_kept(text: str) -> str:

@@ -1,13 +1,14 @@
 """The index card: what a collection was built with, and the guard that compares it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from retrieval.abstention import Calibration
 from retrieval.errors import IndexMismatch
 from retrieval.lexical import Bm25Settings
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,11 +32,21 @@ class EncoderCard:
 
 @dataclass(frozen=True, slots=True)
 class IndexCard:
-    """Everything that decides which vectors a text gets; stored in the collection itself."""
+    """What decides which vectors a text gets, and what was learnt about searching them.
+
+    Attributes
+    ----------
+    search
+        Search options that `twotower tune` found to be better here than the defaults.
+    calibrations
+        For each kind of reranking, how to judge whether a question is answered.
+    """
 
     encoder: EncoderCard
     bm25: Bm25Settings
     chunking: Mapping[str, Any]
+    search: Mapping[str, Any] = field(default_factory=dict)
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     schema: int = SCHEMA
 
     def to_payload(self) -> dict[str, Any]:
@@ -61,6 +72,11 @@ class IndexCard:
             encoder=EncoderCard(**payload["encoder"]),
             bm25=Bm25Settings(**payload["bm25"]),
             chunking=dict(payload["chunking"]),
+            search=dict(payload["search"]),
+            calibrations={
+                kind: Calibration(**calibration)
+                for kind, calibration in payload["calibrations"].items()
+            },
         )
 
     def require(

@@ -17,9 +17,10 @@ import numpy as np
 import qdrant_edge as qdrant
 
 from retrieval.errors import ServiceError
+from retrieval.filters import Condition, Filter
 from retrieval.fusion import ordered
 from retrieval.store.owner import claim, describe_owner, release
-from retrieval.store.protocol import BM25, DENSE, INDEXED_KEYS, Filter, Leg, Payload, Point
+from retrieval.store.protocol import BM25, DENSE, INDEXES, IndexKind, Leg, Payload, Point
 from retrieval.types import Scored, SparseVector, Vectors
 
 _PAGE = 1000
@@ -85,6 +86,35 @@ class EdgeStore:
             if record.vector and DENSE in record.vector
         }
 
+    def term_weights(self, ids: Sequence[UUID]) -> dict[UUID, SparseVector]:
+        """See `Store.term_weights`."""
+        records = _translated(self._shard.retrieve, list(ids), False, [BM25])
+        return {
+            record.id: _sparse(record.vector[BM25])
+            for record in records
+            if record.vector and BM25 in record.vector
+        }
+
+    def idf(self, terms: Sequence[int]) -> dict[int, float]:
+        """See `Store.idf`: a search for one term scores its weight in the best point times this."""
+        requests = [
+            qdrant.QueryRequest(
+                1,
+                query=qdrant.Query.Nearest(qdrant.SparseVector([term], [1.0]), using=BM25),
+                with_vector=[BM25],
+            )
+            for term in terms
+        ]
+        if not requests:
+            return {}
+        answers = _translated(self._shard.query_batch, qdrant.QueryBatchRequest(requests))
+        found = {term: points[0] for term, points in zip(terms, answers, strict=True) if points}
+        return {t: p.score / _sparse(p.vector[BM25]).weight(t) for t, p in found.items()}
+
+    def index(self, key: str, kind: IndexKind) -> None:
+        """See `Store.index`."""
+        _index(self._shard, key, kind)
+
     def scroll(self, where: Filter) -> Iterator[tuple[UUID, Payload]]:
         """See `Store.scroll`."""
         offset = None
@@ -101,7 +131,9 @@ class EdgeStore:
         """See `Store.search`."""
         requests = [
             qdrant.QueryRequest(
-                limit, query=qdrant.Query.Nearest(_engine_vector(leg.vector), using=leg.name)
+                limit,
+                query=qdrant.Query.Nearest(_engine_vector(leg.vector), using=leg.name),
+                filter=_engine_filter(leg.where),
             )
             for leg in legs
         ]
@@ -147,10 +179,23 @@ def _create(folder: Path, dimension: int) -> qdrant.EdgeShard:
             sparse_vectors={BM25: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
         ),
     )
-    for key in INDEXED_KEYS:
-        parameters = qdrant.KeywordIndexParams(prefix=True)
-        shard.update(qdrant.UpdateOperation.create_field_index(key, parameters))
+    for key, kind in INDEXES.items():
+        _index(shard, key, kind)
     return shard
+
+
+def _index(shard: qdrant.EdgeShard, key: str, kind: IndexKind) -> None:
+    made: dict[IndexKind, Any] = {
+        "keyword": lambda: qdrant.KeywordIndexParams(prefix=True),
+        "integer": lambda: qdrant.IntegerIndexParams(lookup=True, range=True),
+        "float": qdrant.FloatIndexParams,
+        "date": qdrant.DatetimeIndexParams,
+        "phrase": lambda: qdrant.TextIndexParams(
+            tokenizer=qdrant.TokenizerType.Word, lowercase=True, phrase_matching=True
+        ),
+    }
+    operation = qdrant.UpdateOperation.create_field_index(key, made[kind]())
+    _translated(shard.update, operation)
 
 
 def _load(folder: Path) -> qdrant.EdgeShard:
@@ -193,10 +238,32 @@ def _engine_vector(vector: Any) -> Any:
     return vector.tolist()
 
 
+def _sparse(vector: qdrant.SparseVector) -> SparseVector:
+    return SparseVector(tuple(vector.indices), tuple(vector.values))
+
+
 def _engine_filter(where: Filter) -> qdrant.Filter:
-    return qdrant.Filter(
-        must=[
-            qdrant.FieldCondition(key, match=qdrant.MatchValue(value))
-            for key, value in where.equals.items()
-        ]
-    )
+    conditions = [(_engine_condition(c), c.negated) for c in where.conditions]
+    must = [condition for condition, negated in conditions if not negated]
+    if where.ids is not None:
+        must.append(qdrant.HasIdCondition(set(where.ids)))
+    return qdrant.Filter(must=must, must_not=[c for c, negated in conditions if negated])
+
+
+def _engine_condition(condition: Condition) -> Any:
+    key = condition.key
+    alternatives: list[Any] = [
+        qdrant.FieldCondition(key, match=qdrant.MatchValue(value)) for value in condition.values
+    ]
+    alternatives += [
+        qdrant.FieldCondition(key, match=qdrant.MatchPrefix(prefix))
+        for prefix in condition.prefixes
+    ]
+    if condition.range:
+        bounds: dict[Any, Any] = dict(condition.range)
+        dates = isinstance(condition.range[0][1], str)
+        kind: Any = qdrant.RangeDateTime if dates else qdrant.RangeFloat
+        alternatives.append(qdrant.FieldCondition(key, range=kind(**bounds)))
+    if condition.phrase:
+        alternatives.append(qdrant.FieldCondition(key, match=qdrant.MatchPhrase(condition.phrase)))
+    return alternatives[0] if len(alternatives) == 1 else qdrant.Filter(should=alternatives)

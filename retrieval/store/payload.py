@@ -1,6 +1,7 @@
 """Chunks and document records as stored payloads, and back."""
 
 from dataclasses import asdict, fields
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from retrieval.store.protocol import Payload
@@ -15,8 +16,16 @@ def chunk_payload(chunk: Chunk) -> dict[str, object]:
     provenance = asdict(chunk.provenance)
     provenance["headings"] = list(chunk.provenance.headings)
     provenance["boxes"] = [list(box) for box in chunk.provenance.boxes]
+    path = PurePosixPath(chunk.provenance.source)
     return {
         "kind": "chunk",
+        "folder": [parent.as_posix() for parent in path.parents if parent.name],
+        "type": path.suffix.lower().removeprefix("."),
+        "meta": {
+            key: list(value) if isinstance(value, tuple) else value
+            for key, value in chunk.metadata.items()
+        },
+        "meta_keys": sorted(chunk.metadata),
         "text": chunk.text,
         "prefix": chunk.prefix,
         "position": chunk.position,
@@ -35,6 +44,10 @@ def chunk_from_payload(id: UUID, payload: Payload) -> Chunk:
         prefix=payload["prefix"],
         position=payload["position"],
         provenance=Provenance(**provenance),
+        metadata={
+            key: tuple(value) if isinstance(value, list) else value
+            for key, value in payload["meta"].items()
+        },
     )
 
 

@@ -6,16 +6,32 @@ points mean is `retrieval.collection`'s business.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from uuid import UUID
 
+from retrieval.filters import Filter
 from retrieval.types import LegName, Scored, SparseVector, Vectors
 
 DENSE: LegName = "dense"
 BM25: LegName = "bm25"
-INDEXED_KEYS = ("kind", "source")
 
 Payload = Mapping[str, Any]
+IndexKind = Literal["keyword", "integer", "float", "date", "phrase"]
+
+# Made with the collection; a person's own metadata keys are indexed when they are first seen.
+INDEXES: Mapping[str, IndexKind] = {
+    "kind": "keyword",
+    "source": "keyword",
+    "folder": "keyword",
+    "type": "keyword",
+    "title": "keyword",
+    "headings": "keyword",
+    "meta_keys": "keyword",
+    "page": "integer",
+    "position": "integer",
+    "modified": "date",
+    "text": "phrase",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,21 +52,18 @@ class Point:
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """One vector search: a dense vector of shape (d,) or a sparse one."""
+    """One vector search: a dense vector of shape (d,) or a sparse one, among the points that match.
+
+    The inverse document frequency of a sparse search counts all points, whatever the filter.
+    """
 
     vector: Vectors | SparseVector
+    where: Filter = field(default_factory=Filter)
 
     @property
     def name(self) -> LegName:
         """The named vector that is searched."""
         return BM25 if isinstance(self.vector, SparseVector) else DENSE
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Points whose payload has each key at the given value."""
-
-    equals: Mapping[str, str] = field(default_factory=dict)
 
 
 class Store(Protocol):
@@ -73,6 +86,15 @@ class Store(Protocol):
 
     def vectors(self, ids: Sequence[UUID]) -> dict[UUID, Vectors]:
         """Read dense vectors, (d,) float32 each; points without one are absent from the answer."""
+
+    def term_weights(self, ids: Sequence[UUID]) -> dict[UUID, SparseVector]:
+        """Read BM25 vectors; points without one are absent from the answer."""
+
+    def idf(self, terms: Sequence[int]) -> dict[int, float]:
+        """Tell the inverse document frequency of terms; those that no point has are absent."""
+
+    def index(self, key: str, kind: IndexKind) -> None:
+        """Make filtering and counting by a payload key fast; again is no harm."""
 
     def scroll(self, where: Filter) -> Iterator[tuple[UUID, Payload]]:
         """Go through all points that match, by id."""

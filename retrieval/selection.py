@@ -1,0 +1,107 @@
+"""From a ranking to the hits that are shown: diverse, and not all of one document."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from uuid import UUID
+
+import numpy as np
+
+from retrieval.types import Scored, Vectors
+
+
+def at_most_per_document(
+    ranking: Sequence[Scored], most: int, source_of: Mapping[UUID, str]
+) -> list[Scored]:
+    """Keep the first ``most`` passages of each document."""
+    seen: Counter[str] = Counter()
+    kept = []
+    for item in ranking:
+        source = source_of[item.id]
+        seen[source] += 1
+        if seen[source] <= most:
+            kept.append(item)
+    return kept
+
+
+def diverse(
+    ranking: Sequence[Scored], vectors: Mapping[UUID, Vectors], diversity: float, limit: int
+) -> list[Scored]:
+    """Choose hits that are relevant and unlike those chosen before.
+
+    Parameters
+    ----------
+    vectors
+        Unit vectors, (d,) float32, of every item.
+    diversity
+        ``1 - lambda`` of the source: 0 keeps the ranking, 1 looks at difference alone.
+
+    Returns
+    -------
+    list[Scored]
+        At most ``limit`` items with the scores that they came with, in the order of choice.
+
+    Notes
+    -----
+    Maximal marginal relevance: Carbonell and Goldstein, 'The Use of MMR, Diversity-Based Reranking
+    for Reordering Documents and Producing Summaries' (SIGIR 1998). Relevance is the score,
+    stretched to [0, 1] over the ranking; similarity is the cosine.
+    """
+    if not ranking:
+        return []
+    scores = np.array([item.score for item in ranking])
+    spread = scores.max() - scores.min()
+    relevance = (scores - scores.min()) / spread if spread else np.ones(len(scores))
+    matrix = np.stack([vectors[item.id] for item in ranking])
+    nearest = np.full(len(ranking), -np.inf)
+    left = np.ones(len(ranking), dtype=bool)
+    chosen: list[Scored] = []
+    while left.any() and len(chosen) < limit:
+        likeness = np.where(np.isinf(nearest), 0.0, nearest)
+        value = (1 - diversity) * relevance - diversity * likeness
+        best = int(np.argmax(np.where(left, value, -np.inf)))  # the first of equals: ties by id
+        chosen.append(ranking[best])
+        left[best] = False
+        nearest = np.maximum(nearest, matrix @ matrix[best])
+    return chosen
+
+
+def combined(
+    ranking: Sequence[Scored], reranked: Mapping[UUID, float], weight: float
+) -> list[Scored]:
+    """Mix a reranker's scores with those that the ranking came with.
+
+    Parameters
+    ----------
+    ranking
+        Best first; those with a score in ``reranked`` are mixed, the others follow in their order.
+    weight
+        The reranker's share, in [0, 1].
+
+    Returns
+    -------
+    list[Scored]
+        Scores are ``weight * z(reranked) + (1 - weight) * z(fused)``, z-scores over what was
+        reranked, since rerankers have scales of their own; the items after them go on below.
+    """
+    head = [item for item in ranking if item.id in reranked]
+    if not head:
+        return list(ranking)
+    first = standardised([item.score for item in head])
+    second = standardised([reranked[item.id] for item in head])
+    mixed = [
+        Scored(item.id, (1 - weight) * a + weight * b)
+        for item, a, b in zip(head, first, second, strict=True)
+    ]
+    mixed.sort(key=lambda item: (-item.score, item.id.int))
+    floor = mixed[-1].score
+    tail = [item for item in ranking if item.id not in reranked]
+    return mixed + [Scored(item.id, floor - place) for place, item in enumerate(tail, start=1)]
+
+
+def standardised(scores: Sequence[float]) -> list[float]:
+    """Turn scores into z-scores; equal ones become 0."""
+    array = np.asarray(scores, dtype=np.float64)
+    deviation = array.std()
+    if deviation < 1e-12:  # noqa: PLR2004 - rounding, not a difference
+        return [0.0] * len(scores)
+    return [float(value) for value in (array - array.mean()) / deviation]
