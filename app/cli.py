@@ -3,77 +3,36 @@
 import contextlib
 import dataclasses
 import difflib
-import functools
 import importlib.metadata
 import io
-import os
 import signal
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated
 
 import typer
 
+from app import cli_evaluation  # noqa: F401 - adds its commands
+from app.command_line import (
+    INTERRUPTED,
+    CollectionOption,
+    FilterOption,
+    JsonOption,
+    app,
+    complain,
+    reported,
+)
 from app.settings import load_settings
 from app.wiring import Application
 from retrieval.collection import Collection
 from retrieval.context import build_context
-from retrieval.errors import ConfigurationError, ServiceError, TwoTowerError
+from retrieval.errors import ConfigurationError, ServiceError
 from retrieval.filters import parse_filters
 from retrieval.options import Fusion, Rerank
 from retrieval.types import DocumentRecord, Mode
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode=None,
-    help="Semantic search over your own documents, with citations.",
-    epilog="Exit codes: 0 done; 1 some files failed; 2 wrong usage or settings; 3 not available.",
-)
-
-Command = TypeVar("Command", bound=Callable[..., None])
-CollectionOption = Annotated[
-    str | None,
-    typer.Option("--collection", "-c", help="The collection.  [default: documents]"),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
-
-_BUG = 70  # sysexits.h: internal software error
-_INTERRUPTED = 130
-_PIPE_CLOSED = 141  # what a shell shows for SIGPIPE
-
-
-def reported(command: Command) -> Command:
-    """Turn every error into one line on standard error and the right exit code."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> None:
-        try:
-            command(*arguments, **options)
-        except TwoTowerError as error:
-            _complain(str(error))
-            raise typer.Exit(error.exit_code) from None
-        except BrokenPipeError:  # who reads our output has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(_PIPE_CLOSED) from None
-        except KeyboardInterrupt:
-            _complain("stopped; what was committed stays, run the same command to go on")
-            raise typer.Exit(_INTERRUPTED) from None
-        except typer.Exit:
-            raise
-        except Exception as error:  # noqa: BLE001 - no traceback reaches a user
-            _complain(f"this is a bug in twotower: {type(error).__name__}: {error}")
-            raise typer.Exit(_BUG) from None
-
-    return run  # type: ignore[return-value]
-
-
-def _complain(message: str) -> None:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
 
 
 def _version(wanted: bool) -> None:
@@ -129,7 +88,7 @@ def ingest(
                 if changes:
                     _sync(application, places, prune, as_json, stopped)
         elif stopped():
-            code = _INTERRUPTED
+            code = INTERRUPTED
     raise typer.Exit(code)
 
 
@@ -151,14 +110,14 @@ def _sync(
             watcher.settled(outcome)
         report = run.report()
     for complaint in run.discovery.errors:
-        _complain(complaint)
+        complain(complaint)
     if as_json:
         render.print_json(report.to_json())
     elif report.outcomes or not run.discovery.errors:
         render.print_report(report, run.discovery, name)
     left = len(run.plan.files) - sum(o.status != "removed" for o in report.outcomes)
     if left:
-        _complain(f"stopped with {left} of {len(run.plan.files)} files left; run again to go on")
+        complain(f"stopped with {left} of {len(run.plan.files)} files left; run again to go on")
     return 2 if run.discovery.errors else int(bool(report.failed))
 
 
@@ -169,7 +128,7 @@ def _print_plan(application: Application, paths: list[Path], prune: bool, as_jso
     with Ingestion(application, paths, application.settings.collection) as run:
         steps = render.plan_steps(run.plan, prune)
         for complaint in run.discovery.errors:
-            _complain(complaint)
+            complain(complaint)
         if as_json:
             render.print_json([{"action": action, "source": source} for action, source in steps])
         else:
@@ -262,18 +221,6 @@ def _known(collection: Collection, source: str) -> DocumentRecord:
         hint = f"did you mean '{near[0]}'?" if near else "`twotower list` prints the names"
         raise ConfigurationError(f"no document '{source}' in '{collection.name}': {hint}")
     return record
-
-
-FilterOption = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--filter",
-        "-f",
-        metavar="KEY=VALUE",
-        help="Search only there: type=pdf, source=policies/**, page=3..7, modified>=2025-01-01, "
-        "author!=Ann. Several have to hold together.",
-    ),
-]
 
 
 @app.command()

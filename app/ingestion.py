@@ -101,7 +101,7 @@ class Ingestion:
 
     def _opened(self) -> Pipeline:
         application, settings = self._application, self._application.settings
-        chunking = self._chunk_settings()
+        chunking = chunk_settings(application)
         collection, bm25 = None, Bm25Settings(language=settings.language)
         if application.catalog.exists(self._name):
             with ExitStack() as opened:
@@ -132,25 +132,33 @@ class Ingestion:
             watcher=self._watcher,
         )
 
-    def _chunk_settings(self) -> ChunkSettings:
-        settings, window = self._application.settings, self._application.model().window
-        prompt = count_tokens(self._application.model())
-        tokens = (settings.chunk_tokens or window) - prompt
-        window -= prompt
-        if tokens > window:
-            raise ConfigurationError(
-                f"TWOTOWER_CHUNK_TOKENS is {tokens}, but encoder {settings.encoder} reads only "
-                f"{window} tokens: the rest of each chunk would not be found"
-            )
-        if tokens < _LEAST_CHUNK or settings.overlap_tokens > tokens // 2:
-            raise ConfigurationError(
-                f"chunks of {tokens} tokens with an overlap of {settings.overlap_tokens}: use at "
-                f"least {_LEAST_CHUNK} tokens, and an overlap of at most half of them"
-            )
-        return ChunkSettings(tokens, settings.overlap_tokens, strategy=settings.chunking)
-
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._close.close()
+
+
+def chunk_settings(application: Application) -> ChunkSettings:
+    """How documents are cut for the encoder in the settings.
+
+    Raises
+    ------
+    ConfigurationError
+        If the encoder does not read so much, or chunks would be too small.
+    """
+    settings, window = application.settings, application.model().window
+    prompt = count_tokens(application.model())
+    tokens = (settings.chunk_tokens or window) - prompt
+    window -= prompt
+    if tokens > window:
+        raise ConfigurationError(
+            f"TWOTOWER_CHUNK_TOKENS is {tokens}, but encoder {settings.encoder} reads only "
+            f"{window} tokens: the rest of each chunk would not be found"
+        )
+    if tokens < _LEAST_CHUNK or settings.overlap_tokens > tokens // 2:
+        raise ConfigurationError(
+            f"chunks of {tokens} tokens with an overlap of {settings.overlap_tokens}: use at "
+            f"least {_LEAST_CHUNK} tokens, and an overlap of at most half of them"
+        )
+    return ChunkSettings(tokens, settings.overlap_tokens, strategy=settings.chunking)

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 from uuid import UUID
 
 from retrieval.abstention import features
@@ -108,6 +109,11 @@ class Retriever:
         asked = self._searcher.ask(texts, wheres, options.mode)
         found = self._found(asked, options, options.candidates)
         return [self._hits(one, options, started, explain) for one in found]
+
+    @property
+    def tuned(self) -> Mapping[str, Any]:
+        """Search options that the collection's card keeps; see `twotower tune`."""
+        return self._card.search
 
     def matches(self, question: str, text: str) -> list[tuple[int, int]]:
         """Find the words of a passage that share a BM25 term with the question: offsets."""

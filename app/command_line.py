@@ -1,0 +1,72 @@
+"""What every command shares: the program, its common options, and how it ends."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, TypeVar
+
+import typer
+
+from retrieval.errors import TwoTowerError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Semantic search over your own documents, with citations.",
+    epilog="Exit codes: 0 done; 1 some files failed; 2 wrong usage or settings; 3 not available.",
+)
+
+Command = TypeVar("Command", bound=Callable[..., None])
+CollectionOption = Annotated[
+    str | None,
+    typer.Option("--collection", "-c", help="The collection.  [default: documents]"),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object, nothing else.")]
+
+FilterOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--filter",
+        "-f",
+        metavar="KEY=VALUE",
+        help="Search only there: type=pdf, source=policies/**, page=3..7, modified>=2025-01-01, "
+        "author!=Ann. Several have to hold together.",
+    ),
+]
+
+_BUG = 70  # sysexits.h: internal software error
+INTERRUPTED = 130
+_PIPE_CLOSED = 141  # what a shell shows for SIGPIPE
+
+
+def reported(command: Command) -> Command:
+    """Turn every error into one line on standard error and the right exit code."""
+
+    @functools.wraps(command)
+    def run(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except TwoTowerError as error:
+            complain(str(error))
+            raise typer.Exit(error.exit_code) from None
+        except BrokenPipeError:  # who reads our output has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(_PIPE_CLOSED) from None
+        except KeyboardInterrupt:
+            complain("stopped; what was committed stays, run the same command to go on")
+            raise typer.Exit(INTERRUPTED) from None
+        except typer.Exit:
+            raise
+        except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+            complain(f"this is a bug in twotower: {type(error).__name__}: {error}")
+            raise typer.Exit(_BUG) from None
+
+    return run  # type: ignore[return-value]
+
+
+def complain(message: str) -> None:
+    """Say on standard error, in one line, what is wrong."""
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)

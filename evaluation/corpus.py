@@ -1,0 +1,80 @@
+"""A corpus into a collection of its own: cut as documents are, encoded, written."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from evaluation.dataset import Document
+from ingest.chunking import ChunkSettings, chunk_document
+from ingest.elements import Element, ParsedDocument
+from retrieval.collection import Collection
+from retrieval.encoder import Encoder
+from retrieval.lexical import Bm25, Bm25Settings, count_terms
+from retrieval.model_folder import load_tokenizer
+from retrieval.store.card import EncoderCard, IndexCard
+from retrieval.types import Chunk, chunk_id
+
+_GROUP = 512
+
+
+def chunks_of(document: Document, encoder: Encoder, settings: ChunkSettings) -> list[Chunk]:
+    """Cut one document; its id is the source, and is not encoded, since it is nobody's choice."""
+    text = document.text.strip() or document.title
+    parsed = ParsedDocument(document.title.strip(" ."), (Element(text),))
+    chunks = chunk_document("", parsed, load_tokenizer(encoder.model.path), settings)
+    return [
+        replace(
+            chunk,
+            id=chunk_id(document.id, chunk.encoded_text, chunk.position),
+            provenance=replace(chunk.provenance, source=document.id),
+        )
+        for chunk in chunks
+    ]
+
+
+def index(
+    documents: Sequence[Document],
+    encoder: Encoder,
+    settings: ChunkSettings,
+    language: str,
+    create: Callable[[int], Collection],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Collection:
+    """Bring a corpus into a new collection; see `write`."""
+    chunks = [chunk for document in documents for chunk in chunks_of(document, encoder, settings)]
+    return write(chunks, encoder, settings, language, create, progress)
+
+
+def write(
+    chunks: Sequence[Chunk],
+    encoder: Encoder,
+    settings: ChunkSettings,
+    language: str,
+    create: Callable[[int], Collection],
+    progress: Callable[[int], None] = lambda _: None,
+) -> Collection:
+    """Write chunks to a new collection.
+
+    Parameters
+    ----------
+    create
+        From the dimension of the vectors to an empty collection.
+    progress
+        Told how many chunks were encoded just now.
+    """
+    terms = sum(count_terms(chunk.encoded_text, language) for chunk in chunks)
+    bm25 = Bm25Settings(avg_len=round(max(terms / len(chunks), 1.0), 1), language=language)
+    collection = create(encoder.dimension)
+    model = encoder.model
+    collection.write_card(
+        IndexCard(
+            EncoderCard(model.name, model.fingerprint, encoder.dimension), bm25, settings.to_card()
+        )
+    )
+    lexical = Bm25(bm25)
+    for start in range(0, len(chunks), _GROUP):
+        group = chunks[start : start + _GROUP]
+        dense = encoder.encode_passages([chunk.encoded_text for chunk in group])
+        sparse = [lexical.encode_passage(chunk.encoded_text) for chunk in group]
+        collection.write_chunks(group, dense, sparse)
+        progress(len(group))
+    return collection
