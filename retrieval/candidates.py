@@ -25,7 +25,7 @@ from retrieval.fusion import (
 from retrieval.lexical import Bm25
 from retrieval.options import SearchOptions
 from retrieval.store.protocol import BM25, DENSE, Leg
-from retrieval.types import LegName, LegScore, Mode, Scored, SparseVector, Vectors
+from retrieval.types import Chunk, LegName, LegScore, Mode, Scored, SparseVector, Vectors
 
 LEGS: Mapping[Mode, tuple[LegName, ...]] = {
     "hybrid": (DENSE, BM25),
@@ -33,6 +33,7 @@ LEGS: Mapping[Mode, tuple[LegName, ...]] = {
     "bm25": (BM25,),
 }
 _SAMPLE = 256  # passages whose cosines tell what an unrelated passage scores
+_LOOKED_AT = 4  # passages for each document that feedback wants
 _LEAST_DEVIATION = 0.01  # of cosines: less is a collection of copies, or of one passage
 
 
@@ -162,7 +163,8 @@ class Searcher:
     def moved(self, found: Found, options: SearchOptions) -> Asked:
         """Move a question towards the first passages of its own ranking."""
         asked = found.asked
-        first = [item.id for item in found.ranking[: options.feedback]]
+        chunks = self._first_of_each_document(found, options.feedback)
+        first = [chunk.id for chunk in chunks]
         dense, bm25 = asked.dense, asked.bm25
         if dense is not None:
             vectors = self._collection.dense_vectors(first)
@@ -175,16 +177,26 @@ class Searcher:
             rarity = self._collection.idf(feedback.candidate_terms(passages))
             bm25 = feedback.expanded(bm25, passages, rarity, options.feedback_weight)
             idf = {**rarity, **idf}
-            added = self._added(asked, bm25, first)
+            added = self._added(asked, bm25, chunks)
         background = asked.background if dense is None else self._background(dense)
         return replace(
             asked, dense=dense, bm25=bm25, idf=idf, added_words=added, background=background
         )
 
-    def _added(self, asked: Asked, expanded: SparseVector, first: Sequence[UUID]) -> dict[int, str]:
+    def _first_of_each_document(self, found: Found, most: int) -> list[Chunk]:
+        """The best passages, one of a document: several of one would outvote the others."""
+        ids = [item.id for item in found.ranking[: _LOOKED_AT * most]]
+        first: dict[str, Chunk] = {}
+        for chunk in self._collection.chunks(ids):
+            first.setdefault(chunk.provenance.source, chunk)
+        return list(first.values())[:most]
+
+    def _added(
+        self, asked: Asked, expanded: SparseVector, chunks: Sequence[Chunk]
+    ) -> dict[int, str]:
         own = set(asked.bm25.indices) if asked.bm25 else set()
         words: dict[int, str] = {}
-        for chunk in self._collection.chunks(first):
+        for chunk in chunks:
             words = self._bm25.words(chunk.encoded_text) | words
         return {t: words[t] for t in expanded.indices if t not in own and t in words}
 

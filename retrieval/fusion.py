@@ -121,8 +121,8 @@ def distribution(ranking: Sequence[Scored]) -> dict[UUID, float]:
 
     Notes
     -----
-    Mazzeschi, 'Distribution-Based Score Fusion' (2023), with the sample's standard deviation, cut
-    to [0, 1], as Qdrant does. One score, or scores that are all equal, become 0.5.
+    Mazzeschi, 'Distribution-Based Score Fusion' (2023), with the sample's standard deviation and
+    uncut, as Qdrant does. One score, or scores that are all equal, become 0.5.
     """
     scores = [item.score for item in ranking]
     deviation = stdev(scores) if len(scores) > 1 else 0.0
@@ -130,7 +130,7 @@ def distribution(ranking: Sequence[Scored]) -> dict[UUID, float]:
         return dict.fromkeys((item.id for item in ranking), 0.5)
     low = fmean(scores) - _DEVIATIONS * deviation
     width = 2 * _DEVIATIONS * deviation
-    return {item.id: min(1.0, max(0.0, (item.score - low) / width)) for item in ranking}
+    return {item.id: (item.score - low) / width for item in ranking}
 
 
 def fused(

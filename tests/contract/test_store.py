@@ -7,7 +7,8 @@ import pytest
 
 from retrieval.errors import ServiceError
 from retrieval.store.edge import EdgeStore
-from retrieval.store.protocol import Filter, Leg, Point
+from retrieval.filters import Condition, Filter, where
+from retrieval.store.protocol import Leg, Point
 from retrieval.types import SparseVector
 
 DIMENSION = 4
@@ -81,10 +82,10 @@ def test_an_empty_sparse_question_finds_nothing(store):
 def test_scroll_and_count_follow_the_filter_over_many_pages(store):
     store.upsert([point(n, source=f"{n % 2}.md") for n in range(2500)])
     store.upsert([Point(UUID(int=9999), {"kind": "document", "source": "1.md"})])
-    where = Filter({"kind": "chunk", "source": "1.md"})
-    assert {id.int for id, _ in store.scroll(where)} == set(range(1, 2500, 2))
-    assert store.count(where) == 1250
-    assert store.count(Filter({"kind": "document"})) == 1
+    wanted = where(kind="chunk", source="1.md")
+    assert {id.int for id, _ in store.scroll(wanted)} == set(range(1, 2500, 2))
+    assert store.count(wanted) == 1250
+    assert store.count(where(kind="document")) == 1
 
 
 def test_an_upsert_replaces_the_point_whole(store):
@@ -114,3 +115,103 @@ def test_deleted_points_are_gone_and_unknown_ids_ignored(store):
 def test_a_vector_of_another_dimension_is_a_service_error(store):
     with pytest.raises(ServiceError, match="dim"):
         store.upsert([Point(UUID(int=1), {}, np.ones(3, dtype=np.float32))])
+
+
+@pytest.fixture
+def filled(store):
+    """Four points whose payloads differ in what can be filtered on, and whose vectors do not."""
+    rows = [
+        {"source": "policies/hr/leave.md", "folder": ["policies/hr", "policies"], "page": 1},
+        {"source": "policies/travel.pdf", "folder": ["policies"], "page": 2},
+        {"source": "products/kc-7.pdf", "folder": ["products"], "page": 3},
+        {"source": "notes.md", "folder": [], "page": None},
+    ]
+    more = [
+        {"modified": "2024-03-01T10:00:00+00:00", "meta": {"author": "Ann", "year": 2024}},
+        {"modified": "2024-06-01T10:00:00+00:00", "meta": {"author": "Bo", "rate": 1.5}},
+        {"modified": "2025-01-31T10:00:00+00:00", "meta": {"due": "2025-03-01", "a-b": ["x", "y"]}},
+        {"modified": "2025-02-01T10:00:00+00:00", "meta": {}},
+    ]
+    texts = ["The Quick\nbrown fox", "brown quick", "part XK-2041/b, new", "XK 2041 c"]
+    store.upsert(
+        [
+            point(n, unit(1, n, 0, 0), SparseVector((7,), (1.0 + n,)), text=text, **row, **rest)
+            for n, (row, rest, text) in enumerate(zip(rows, more, texts, strict=True), start=1)
+        ]
+    )
+    for key in ("author", "a-b", "due"):
+        store.index(f"meta.{key}", "keyword")
+        store.index(f"meta.{key}", "keyword")
+    store.index("meta.year", "integer")
+    store.index("meta.rate", "float")
+    return store
+
+
+FILTERS = [
+    (Condition("type", ("pdf",)), set()),  # no point says its type
+    (Condition("source", ("notes.md", "policies/travel.pdf")), {2, 4}),
+    (Condition("source", prefixes=("policies/",)), {1, 2}),
+    (Condition("source", ("notes.md",), ("policies/",), negated=True), {3}),
+    (Condition("folder", ("policies",)), {1, 2}),
+    (Condition("page", (3,)), {3}),
+    (Condition("page", range=(("gte", 2), ("lt", 3))), {2}),
+    (Condition("page", range=(("gt", 1),), negated=True), {1, 4}),
+    (Condition("modified", range=(("gte", "2025-01-01T00:00:00+00:00"),)), {3, 4}),
+    (Condition("modified", range=(("lt", "2024-06-01T00:00:00+00:00"),)), {1}),
+    (Condition("text", phrase="quick brown"), {1}),
+    (Condition("text", phrase="xk-2041/b"), {3}),
+    (Condition("meta.author", ("Ann",)), {1}),
+    (Condition("meta.author", ("Ann",), negated=True), {2, 3, 4}),
+    (Condition("meta.year", ("2024", 2024)), {1}),
+    (Condition("meta.rate", ("1.5",), (), (("gte", 1.5), ("lte", 1.5))), {2}),
+    (Condition("meta.a-b", ("y",)), {3}),
+    (Condition("meta.due", range=(("gt", "2025-02-01T00:00:00+00:00"),)), {3}),
+    (Condition("meta.missing", ("x",)), set()),
+]
+
+
+@pytest.mark.parametrize(("condition", "expected"), FILTERS)
+def test_a_filter_reaches_both_legs_the_scroll_and_the_count(filled, condition, expected):
+    wanted = Filter((condition,))
+    legs = [
+        Leg(unit(1, 0, 0, 0), wanted),
+        Leg(SparseVector((7,), (1.0,)), wanted),
+    ]
+    found = [{item.id.int for item in ranking} for ranking in filled.search(legs, limit=9)]
+    assert found == [expected, expected]
+    assert {id.int for id, _ in filled.scroll(wanted)} == expected
+    assert filled.count(wanted) == len(expected)
+
+
+def test_conditions_hold_together_and_ids_narrow_further(filled):
+    conditions = (Condition("folder", ("policies",)), Condition("page", range=(("gte", 2),)))
+    assert {id.int for id, _ in filled.scroll(Filter(conditions))} == {2}
+    ids = (UUID(int=2), UUID(int=4))
+    assert {id.int for id, _ in filled.scroll(Filter(ids=ids))} == {2, 4}
+    assert filled.count(Filter(ids=())) == 0
+
+
+def test_facets_count_within_a_filter(filled):
+    assert filled.count_by("folder", Filter()) == {"policies": 2, "policies/hr": 1, "products": 1}
+    narrowed = Filter((Condition("page", range=(("lte", 1),)),))
+    assert filled.count_by("folder", narrowed) == {"policies": 1, "policies/hr": 1}
+    assert filled.count_by("meta.author", Filter()) == {"Ann": 1, "Bo": 1}
+
+
+def test_idf_is_that_of_the_search_whatever_the_filter(store):
+    store.upsert([point(n, None, SparseVector((7, 100 + n), (0.5, 2.0))) for n in range(1, 6)])
+    rare = np.log(1 + (5 - 1 + 0.5) / (1 + 0.5))
+    common = np.log(1 + (5 - 5 + 0.5) / (5 + 0.5))
+    assert store.idf([7, 103, 999]) == pytest.approx({7: common, 103: rare}, rel=1e-4)
+    assert store.idf([]) == {}
+    only = Filter(ids=(UUID(int=3),))
+    (ranking,) = store.search([Leg(SparseVector((103,), (1.0,)), only)], limit=5)
+    assert ranking[0].score == pytest.approx(2.0 * rare, rel=1e-4)
+
+
+def test_term_weights_are_read_back(store):
+    store.upsert([point(1, unit(1, 0, 0, 0), SparseVector((9, 7), (2.0, 1.0))), point(2)])
+    read = store.term_weights([UUID(int=1), UUID(int=2), UUID(int=3)])
+    assert {id.int: dict(zip(v.indices, v.values, strict=True)) for id, v in read.items()} == {
+        1: {7: 1.0, 9: 2.0}
+    }

@@ -11,7 +11,8 @@ from retrieval.catalog import Catalog
 from retrieval.errors import ConfigurationError, ServiceError
 from retrieval.store import edge
 from retrieval.store.edge import EdgeStore
-from retrieval.store.protocol import Filter, Point
+from retrieval.filters import where
+from retrieval.store.protocol import Point
 
 HOLD = """
 import sys, time
@@ -48,7 +49,7 @@ def test_points_survive_a_kill(tmp_path):
         assert [owner.stdout.readline() for _ in range(2)] == ["open\n", "written\n"]
         owner.kill()
     store = EdgeStore(tmp_path / "docs")
-    assert store.count(Filter({"kind": "chunk"})) == 500
+    assert store.count(where(kind="chunk")) == 500
     store.close()
 
 

@@ -1,0 +1,28 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from retrieval.sentences import sentence_spans
+
+
+@pytest.mark.parametrize(
+    ("text", "sentences"),
+    [
+        ("One is here. Two is there!", ["One is here.", "Two is there!"]),
+        ('He said "no." Then left.', ['He said "no.', "Then left."]),
+        ("a line that\ngoes on. Next", ["a line that\ngoes on.", "Next"]),
+        ("Code | Meaning\nE-03 | dry", ["Code | Meaning", "E-03 | dry"]),
+        ("...", ["..."]),
+        ("", [""]),
+    ],
+)
+def test_sentences(text, sentences):
+    assert [text[a:b] for a, b in sentence_spans(text)] == sentences
+
+
+@given(st.text(max_size=300))
+def test_spans_are_in_order_and_within_the_text(text):
+    spans = sentence_spans(text)
+    assert spans
+    assert all(0 <= start <= end <= len(text) for start, end in spans)
+    assert all(one[1] <= other[0] for one, other in zip(spans, spans[1:], strict=False))
