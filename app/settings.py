@@ -87,7 +87,7 @@ class Settings(BaseSettings):
         0, ge=0, le=100, description="Hits of a first pass that move the question; 0: none."
     )
     feedback_weight: float = Field(
-        0.2, ge=0, le=1, description="Their share of the question that is then asked."
+        0.25, ge=0, le=1, description="Their share of the question that is then asked."
     )
     max_question_chars: int = Field(10_000, ge=1, description="A longer question is refused.")
     max_file_mb: int = Field(200, ge=1, description="A larger file is not read.")

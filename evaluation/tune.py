@@ -48,7 +48,7 @@ def candidates(base: SearchOptions, rerankers: Sequence[Rerank]) -> list[SearchO
     tried += [replace(base, fusion=fusion) for fusion in get_args(Fusion) if fusion != base.fusion]
     tried += [replace(base, depth=300)]
     tried += [
-        replace(base, feedback=k, feedback_weight=w) for k, w in ((3, 0.2), (5, 0.2), (5, 0.4))
+        replace(base, feedback=k, feedback_weight=w) for k, w in ((3, 0.25), (5, 0.25), (5, 0.4))
     ]
     for rerank in rerankers:
         tried += [replace(base, rerank=rerank, rerank_weight=w) for w in (0.25, 0.4, 0.6)]

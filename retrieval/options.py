@@ -66,7 +66,7 @@ class SearchOptions:
     rerank_weight: float = 0.4
     budget_ms: int = 0
     feedback: int = 0
-    feedback_weight: float = 0.2
+    feedback_weight: float = 0.25
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense.

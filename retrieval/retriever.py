@@ -13,7 +13,7 @@ from retrieval.collection import Collection
 from retrieval.encoder import Encoder
 from retrieval.errors import ConfigurationError
 from retrieval.explain import Explainer
-from retrieval.filters import Condition, Filter, where
+from retrieval.filters import Condition, Filter
 from retrieval.lexical import Bm25, phrases
 from retrieval.options import MAX_LIMIT, SearchOptions
 from retrieval.rerank import Reranker
@@ -131,8 +131,8 @@ class Retriever:
         return question
 
     def _narrowed(self, text: str, narrowed: Filter) -> Filter:
-        quoted = tuple(Condition("text", phrase=phrase) for phrase in phrases(text))
-        return where(kind="chunk") & narrowed & Filter(quoted)
+        # Chunks alone have vectors: a search needs no condition on what it returns.
+        return narrowed & Filter(tuple(Condition("text", phrase=p) for p in phrases(text)))
 
     def _guarded_encoder(self) -> Encoder:
         encoder = self._encoder()

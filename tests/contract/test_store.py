@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from retrieval.errors import ServiceError
-from retrieval.store.edge import EdgeStore
 from retrieval.filters import Condition, Filter, where
+from retrieval.store.edge import EdgeStore
 from retrieval.store.protocol import Leg, Point
 from retrieval.types import SparseVector
 

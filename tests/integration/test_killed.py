@@ -14,7 +14,9 @@ import pytest
 
 from app.settings import load_settings
 from app.wiring import Application
+from retrieval.options import SearchOptions
 
+LEXICAL = SearchOptions(mode="bm25", limit=50)
 SENTENCE = "The workshop services every pump before the first frost of the year. "
 
 
@@ -62,9 +64,9 @@ def found(data_dir: Path) -> set[str]:
     markers = ["alpha", "beta", "gamma", "epsilon", "eta", "theta"]
     with application.catalog.open("documents") as collection:
         retriever = application.retriever(collection)
-        return {m for m in markers if retriever.retrieve(f"Part {m}", "bm25", 50)
+        return {m for m in markers if retriever.retrieve(f"Part {m}", LEXICAL)
                 and any(f"Marker {m}." in hit.chunk.text
-                        for hit in retriever.retrieve(m, "bm25", 50))}  # fmt: skip
+                        for hit in retriever.retrieve(m, LEXICAL))}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

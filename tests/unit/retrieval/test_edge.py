@@ -9,9 +9,9 @@ import pytest
 
 from retrieval.catalog import Catalog
 from retrieval.errors import ConfigurationError, ServiceError
+from retrieval.filters import where
 from retrieval.store import edge
 from retrieval.store.edge import EdgeStore
-from retrieval.filters import where
 from retrieval.store.protocol import Point
 
 HOLD = """

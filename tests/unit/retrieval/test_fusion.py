@@ -1,12 +1,11 @@
 import math
-import warnings
 from uuid import UUID
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from qdrant_client.hybrid.fusion import distribution_based_score_fusion, reciprocal_rank_fusion
 from qdrant_client.http.models import ScoredPoint
+from qdrant_client.hybrid.fusion import distribution_based_score_fusion, reciprocal_rank_fusion
 from sklearn.preprocessing import minmax_scale
 
 from retrieval.fusion import (

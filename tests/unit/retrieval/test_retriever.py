@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from retrieval.abstention import Calibration
 from retrieval.collection import Collection
 from retrieval.errors import ConfigurationError, IndexMismatch
+from retrieval.filters import parse_filters
 from retrieval.lexical import Bm25, Bm25Settings
 from retrieval.options import SearchOptions
 from retrieval.retriever import Retriever
@@ -103,3 +105,220 @@ def test_vectors_that_are_not_finite_are_refused(collection):
         collection.write_chunks(
             [make_chunk("x", 9)], broken, [Bm25(Bm25Settings()).encode_passage("x")]
         )
+
+
+def add(collection, word_encoder, *chunks: Chunk) -> None:
+    texts = [chunk.encoded_text for chunk in chunks]
+    bm25 = Bm25(collection.card().bm25)
+    sparse = [bm25.encode_passage(text) for text in texts]
+    collection.write_chunks(chunks, word_encoder.encode_passages(texts), sparse)
+
+
+def other(text: str, position: int, source: str, **metadata) -> Chunk:
+    chunk = make_chunk(text, position)
+    return replace(
+        chunk,
+        id=chunk_id(source, text, position),
+        provenance=replace(chunk.provenance, source=source),
+        metadata=metadata,
+    )
+
+
+def test_the_explanation_adds_up(retriever, collection):
+    """Every number of a hit can be computed from the others, and from the collection."""
+    card = collection.card()
+    for hit in retriever.retrieve("flange bolts of viton xyzzy", explain=True):
+        told = hit.explanation
+        dense, bm25 = hit.legs["dense"], hit.legs["bm25"]
+        mean, deviation = told.background
+        weight, normalised = told.parts["dense"]
+        assert normalised == pytest.approx((dense.score - mean) / (5 * deviation))
+        lexical, covered = told.parts["bm25"]
+        score = bm25.score if bm25 else 0.0
+        assert covered == pytest.approx(score / told.question_idf, rel=1e-5)
+        assert hit.fused == pytest.approx(weight * normalised + lexical * covered)
+        assert sum(term.asked * term.idf * term.weight for term in told.terms) == pytest.approx(
+            score, rel=1e-4
+        )
+        assert sum(term.asked * term.idf for term in told.terms) == pytest.approx(told.question_idf)
+        for term in told.terms:
+            having = sum(term.term in text for text in TEXTS)
+            assert term.idf == pytest.approx(
+                np.log(1 + (len(TEXTS) - having + 0.5) / (having + 0.5)), rel=1e-4
+            )
+        values = Bm25(card.bm25).encode_passage(hit.chunk.encoded_text).values
+        weights = [term.weight for term in told.terms if term.weight]
+        nearest = [min(values, key=lambda value, w=weight: abs(value - w)) for weight in weights]
+        assert weights == pytest.approx(nearest)
+
+
+def test_the_closest_sentence_is_of_the_passage(retriever, collection, word_encoder):
+    add(collection, word_encoder, other("A boat. The flange bolts hold it. Rain.", 0, "b.md"))
+    hits = {h.chunk.provenance.source: h for h in retriever.retrieve("flange bolts", explain=True)}
+    closest = hits["b.md"].explanation.closest
+    assert hits["b.md"].chunk.text[closest.start : closest.end] == "The flange bolts hold it."
+    assert retriever.retrieve("flange", BM25, explain=True)[0].explanation.closest is None
+
+
+def test_a_score_does_not_depend_on_the_depth(collection, word_encoder):
+    many = [other(f"flange number {n} of many", n, f"{n}.md") for n in range(40)]
+    add(collection, word_encoder, *many)
+    retriever = Retriever(collection, lambda: word_encoder)
+
+    def scores(depth: int) -> dict:
+        options = SearchOptions(limit=5, depth=depth)
+        return {h.chunk.id: h.score for h in retriever.retrieve("flange bolts viton", options)}
+
+    shallow, deep = scores(5), scores(60)
+    assert {id: deep[id] for id in shallow.keys() & deep.keys()} == pytest.approx(
+        {id: shallow[id] for id in shallow.keys() & deep.keys()}
+    )
+    assert shallow.keys() & deep.keys()
+
+
+def test_a_passage_of_the_other_leg_has_its_score_without_a_rank(collection, word_encoder):
+    add(collection, word_encoder, *(other(f"bolts {n}", n, f"{n}.md") for n in range(30)))
+    retriever = Retriever(collection, lambda: word_encoder)
+    hits = retriever.retrieve("flange viton", SearchOptions(limit=3, depth=3))
+    places = [place for hit in hits for place in hit.legs.values() if place]
+    assert any(place.rank is None for place in places)
+    assert all(np.isfinite(place.score) for place in places)
+
+
+def test_many_questions_are_answered_as_one_at_a_time(retriever):
+    questions = ["flange bolts", "holidays office", "viton"]
+    together = retriever.retrieve_many(questions)
+    assert together == [retriever.retrieve(question) for question in questions]
+    assert retriever.retrieve_many([]) == []
+
+
+def test_quotes_ask_for_the_exact_words(retriever):
+    assert [h.chunk.text for h in retriever.retrieve('"seals are made"')] == [TEXTS[2]]
+    assert retriever.retrieve('"made are seals"') == []
+    assert [h.chunk.text for h in retriever.retrieve("what \u201cBehind the tree\u201d")] == [
+        TEXTS[3]
+    ]
+
+
+def test_at_most_so_many_hits_of_one_document(collection, word_encoder):
+    add(collection, word_encoder, *(other(f"flange {n} bolts", n, "big.md") for n in range(150)))
+    add(collection, word_encoder, other("a flange far away in a long other text", 0, "small.md"))
+    retriever = Retriever(collection, lambda: word_encoder)
+    hits = retriever.retrieve("flange bolts", SearchOptions(limit=4, per_document=2))
+    sources = [hit.chunk.provenance.source for hit in hits]
+    assert len(hits) == 4
+    assert max(sources.count(source) for source in sources) == 2
+    assert [hit.rank for hit in hits] == [1, 2, 3, 4]
+
+
+def test_neighbours_come_in_the_order_of_the_document(retriever):
+    options = SearchOptions(limit=1, expand=2)
+    hit = retriever.retrieve("flange seals viton", options)[0]
+    assert hit.chunk.text == TEXTS[2]
+    assert [chunk.text for chunk in hit.before] == TEXTS[:2]
+    assert [chunk.text for chunk in hit.after] == TEXTS[3:]
+
+
+def test_a_filter_on_metadata(collection, word_encoder):
+    add(
+        collection,
+        word_encoder,
+        other("flange of Ann", 0, "x/a.md", author="Ann", year=2024, tags=("new", "red")),
+        other("flange of Bo", 0, "y/b.md", author="Bo", year=2025, rate=0.5),
+    )
+    retriever = Retriever(collection, lambda: word_encoder)
+
+    def found(*expressions: str) -> set[str]:
+        where = parse_filters(expressions, collection.metadata_keys())
+        hits = retriever.retrieve("flange", SearchOptions(where=where))
+        return {hit.chunk.provenance.source for hit in hits}
+
+    assert collection.metadata_keys() == ["author", "rate", "tags", "year"]
+    assert found("author=Ann") == found("year<2025") == found("tags=red") == {"x/a.md"}
+    assert found("rate=0.5") == found("folder=y") == found("source=y/**") == {"y/b.md"}
+    assert found("author!=Ann") == {"a.md", "y/b.md"}
+    assert found("year=2024..2025", "type=md") == {"x/a.md", "y/b.md"}
+    assert collection.facets("author", parse_filters(["folder=x"])) == {"Ann": 1}
+    assert collection.facets("year", parse_filters([])) == {"2024": 1, "2025": 1}
+    with pytest.raises(ConfigurationError, match="no facet 'colour'; there are: source"):
+        collection.facets("colour", parse_filters([]))
+
+
+class FixedReranker:
+    """A stand-in for a reranker: scores by a word, and takes time on the test's clock."""
+
+    def __init__(self, clock, word="bicycle", score=1.0):
+        self.clock, self.word, self.score, self.seen = clock, word, score, 0
+
+    def scores(self, question, chunks):
+        self.seen += len(chunks)
+        self.clock.now += 0.1
+        return [self.score if self.word in chunk.text else 0.0 for chunk in chunks]
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def reranking(collection, word_encoder, reranker, clock) -> Retriever:
+    return Retriever(collection, lambda: word_encoder, lambda _: reranker, clock=clock)
+
+
+def test_a_reranker_moves_hits_and_they_say_how_far(collection, word_encoder):
+    clock = Clock()
+    retriever = reranking(collection, word_encoder, FixedReranker(clock), clock)
+    options = SearchOptions(rerank="cross-encoder", rerank_weight=0.9)
+    before = {hit.chunk.id: hit.rank for hit in retriever.retrieve("flange bolts")}
+    hits = retriever.retrieve("flange bolts", options)
+    assert hits[0].chunk.text == TEXTS[3]
+    assert [h.reranked.moved for h in hits] == [before[h.chunk.id] - h.rank for h in hits]
+    assert hits[0].reranked.score == 1.0
+    assert not hits[0].out_of_time
+
+
+def test_past_the_budget_the_best_so_far_is_returned_and_says_so(collection, word_encoder):
+    add(collection, word_encoder, *(other(f"flange {n} bolts", n, f"{n}.md") for n in range(60)))
+    clock = Clock()
+    reranker = FixedReranker(clock, word="flange 3 ")
+    retriever = reranking(collection, word_encoder, reranker, clock)
+    options = SearchOptions(rerank="late-interaction", budget_ms=150, limit=20)
+    hits = retriever.retrieve("flange bolts", options)
+    assert reranker.seen == 32  # two batches of 16, after which 200 ms had gone by
+    assert all(hit.out_of_time for hit in hits)
+    assert len(hits) == 20
+
+
+def test_a_reranker_that_gives_nan_is_refused(collection, word_encoder):
+    clock = Clock()
+    broken = FixedReranker(clock, word="flange", score=float("nan"))
+    retriever = reranking(collection, word_encoder, broken, clock)
+    with pytest.raises(ConfigurationError, match="not a number"):
+        retriever.retrieve("flange", SearchOptions(rerank="cross-encoder"))
+
+
+def test_feedback_adds_the_words_of_the_first_hits(collection, word_encoder):
+    add(collection, word_encoder, other("flange gasket rubber", 0, "g.md"))
+    add(collection, word_encoder, other("gasket rubber sheet", 0, "s.md"))
+    retriever = Retriever(collection, lambda: word_encoder)
+    hits = retriever.retrieve("flange gasket", SearchOptions(feedback=2), explain=True)
+    added = dict(hits[0].explanation.added)
+    assert "rubber" in added
+    told = hits[0].explanation
+    assert sum(term.score for term in told.terms) == pytest.approx(
+        hits[0].legs["bm25"].score, rel=1e-4
+    )
+
+
+def test_a_calibrated_collection_judges(collection, word_encoder):
+    assert (
+        Retriever(collection, lambda: word_encoder).retrieve("flange")[0].judgement.answerable
+        == "unknown"
+    )
+    sure = Calibration({"cosine": 1.0}, 50.0, 30, 0.9)
+    collection.write_card(replace(collection.card(), calibrations={"none": sure}))
+    retriever = Retriever(collection, lambda: word_encoder)
+    assert retriever.retrieve("flange")[0].judgement.answerable == "true"
+    assert retriever.retrieve("flange", BM25)[0].judgement.answerable == "unknown"
