@@ -30,7 +30,7 @@ def test_the_tables_of_formats_and_settings_are_as_the_code_has_them():
         assert table in README
 
 
-@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md"])
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/quality.md"])
 def test_links_lead_somewhere(name):
     page = ROOT / name
     for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text(encoding="utf-8")):
@@ -39,13 +39,13 @@ def test_links_lead_somewhere(name):
 
 def test_the_modules_that_the_architecture_names_exist():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for path in re.findall(r"`((?:app|ingest|retrieval)/[\w/]+\.py)`", text):
+    for path in re.findall(r"`((?:app|evaluation|ingest|retrieval)/[\w/]+\.py)`", text):
         assert (ROOT / path).is_file(), path
 
 
 def test_every_module_of_the_packages_is_in_the_architecture():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-    for package in ("app", "ingest", "retrieval"):
+    for package in ("app", "evaluation", "ingest", "retrieval"):
         for file in (ROOT / package).rglob("*.py"):
             if not file.name.startswith("__"):
                 assert f"`{file.relative_to(ROOT).as_posix()}`" in text
@@ -57,7 +57,8 @@ def test_constraints_pin_everything_and_name_no_place():
     assert "torch==2.13.0" in pins
     assert all(re.fullmatch(r"[\w.-]+==[\w.]+", pin) for pin in pins)
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["dev"], *extras["eval"]]
     pinned = {pin.split("==")[0].lower().replace("_", "-") for pin in pins}
     for requirement in wanted:
         assert re.match(r"[\w-]+", requirement)[0].lower() in pinned
