@@ -18,7 +18,7 @@ import numpy as np
 from app.evaluation import Bench, bench, label, run_systems, systems
 from app.settings import load_settings
 from app.wiring import Application
-from evaluation.measure import MEASURES, paired_p
+from evaluation.measure import paired_p
 from retrieval.encoder import Encoder
 from retrieval.options import SearchOptions
 from retrieval.retriever import Retriever

@@ -1,10 +1,11 @@
 """`twotower eval` and `twotower tune`, on small sets made here and on the example."""
 
 import json
+import shutil
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.conftest import ROOT, CommandLine, copy_sparse
 
 EXAMPLES = ROOT / "examples"
 ANIMALS = ["otter", "badger", "heron", "kestrel", "marten", "adder", "grouse", "salmon"]
@@ -64,12 +65,8 @@ def test_what_was_left_out_is_said_and_a_chart_is_drawn(twotower, beir, tmp_path
 
 
 def test_a_live_collection_is_measured_calibrated_and_tuned(handbook, tmp_path):
-    import shutil
-
-    from tests.conftest import CommandLine
-
     copy = CommandLine(handbook._zygote, tmp_path / "data", tmp_path)
-    shutil.copytree(handbook.data_dir, copy.data_dir)
+    copy_sparse(handbook.data_dir, copy.data_dir)
     queries = EXAMPLES / "queries.jsonl"
     measured = copy("eval", "--queries", queries, "--mode", "bm25", "--json").json
     assert measured["questions"] == 87

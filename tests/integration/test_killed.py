@@ -15,6 +15,7 @@ import pytest
 from app.settings import load_settings
 from app.wiring import Application
 from retrieval.options import SearchOptions
+from tests.conftest import copy_sparse
 
 LEXICAL = SearchOptions(mode="bm25", limit=50)
 SENTENCE = "The workshop services every pump before the first frost of the year. "
@@ -169,13 +170,13 @@ def test_a_full_disk(twotower, stage, tmp_path):
     if subprocess.run(mount, check=False, capture_output=True).returncode != 0:
         pytest.skip("a small disk cannot be mounted without privileges: nothing to fill")
     try:
-        shutil.copytree(before, disk / "data")
+        copy_sparse(before, disk / "data")
         (disk / "ballast").write_bytes(bytes(40 * 2**20))
         done = twotower("ingest", folder, "--prune", TWOTOWER_DATA_DIR=str(disk / "data"))
         assert done.code == 3
         assert "make room and run again" in done.err
         assert len(done.err.splitlines()) == 1
-        shutil.copytree(disk / "data", twotower.data_dir)
+        copy_sparse(disk / "data", twotower.data_dir)
     finally:
         subprocess.run(["umount", str(disk)], check=True)
     check(twotower, folder, expected)

@@ -18,11 +18,14 @@ def found(handbook):
 
 
 def test_the_json_of_a_search(found):
-    assert list(found) == ["question", "mode", "took_ms", "hits"]
+    assert list(found) == [
+        "question", "mode", "fusion", "rerank", "took_ms", "answerable", "probability", "hits"
+    ]  # fmt: skip
     assert (found["question"], found["mode"]) == (TORQUE, "hybrid")
     assert found["took_ms"] > 0
     assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5]
-    keys = ["rank", "score", "chunk_id", "text", "source", "page", "headings", "legs"]
+    keys = ["rank", "score", "chunk_id", "text", "source", "page", "headings", "modified"]
+    keys += ["metadata", "legs", "fused", "reranked", "out_of_time", "before", "after"]
     for hit in found["hits"]:
         assert list(hit) == keys
         assert list(hit["legs"]) == ["dense", "bm25"]
