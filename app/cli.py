@@ -75,13 +75,11 @@ def ingest(
         _print_plan(application, places, prune, as_json)
         return
     with interrupted_gently() as stopped:
+        # Started before the first run, or what changes just after it would be missed.
+        events = _changes(places) if watch else iter(())
         code = _sync(application, places, prune, as_json, stopped)
         if watch and not stopped():
-            from watchfiles import watch as follow  # noqa: PLC0415 - few runs need it
-
-            existing = [path for path in places if path.exists()]
             print("watching; Ctrl-C ends it", file=sys.stderr)
-            events = follow(*existing, rust_timeout=500, yield_on_timeout=True)
             for changes in events:
                 if stopped():
                     break
@@ -90,6 +88,18 @@ def ingest(
         elif stopped():
             code = INTERRUPTED
     raise typer.Exit(code)
+
+
+def _changes(paths: list[Path]) -> Iterator[object]:
+    """Watch paths from now on: a set of changes, or an empty one, at least twice a second."""
+    from watchfiles import watch  # noqa: PLC0415 - few runs need it
+
+    existing = [path for path in paths if path.exists()]
+    if not existing:
+        return iter(())
+    events = watch(*existing, rust_timeout=500, yield_on_timeout=True)
+    next(events)  # it begins to watch when it is first asked
+    return events
 
 
 def _sync(

@@ -351,7 +351,6 @@ def test_watching_brings_in_what_changes(twotower, folder):
             time.sleep(0.1)
 
     wait_for('"added":2')
-    time.sleep(1)
     (folder / "new.md").write_text("# New\n\nKayaks hang in the loft.")
     wait_for('"added":1')
     (folder / "parking.md").unlink()
