@@ -13,8 +13,6 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from retrieval.errors import DocumentError
 from retrieval.filters import KEYS
 from retrieval.types import Metadata
@@ -58,6 +56,8 @@ def _from_sidecar(path: Path) -> dict[str, Any]:
 
 def _from_front_matter(text: str) -> dict[str, Any]:
     """What can be used of front matter; it is written for other programs too: nothing has to."""
+    import yaml  # noqa: PLC0415 - keeps the start of every command short
+
     try:
         content = yaml.safe_load(text) if text else {}
     except (yaml.YAMLError, ValueError, RecursionError):

@@ -23,7 +23,7 @@ from retrieval.store.payload import (
     document_from_payload,
     document_payload,
 )
-from retrieval.store.protocol import IndexKind, Leg, Point, Store
+from retrieval.store.protocol import INDEXES, IndexKind, Leg, Point, Store
 from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, Vectors, document_id
 
 _CARD_ID = UUID("00000000-0000-0000-0000-000000000001")
@@ -166,9 +166,9 @@ class Collection:
             known = ", ".join([*KEYS, *own])
             raise ConfigurationError(f"no facet '{key}'; there are: {known}")
         within = where(kind="chunk") & narrowed
-        if KEYS.get(key) == "keyword":
+        if INDEXES.get(key) == "keyword":
             counts = self._store.count_by(key, within)
-        else:  # numbers, dates, and what may be both: the engine counts keywords only
+        else:  # numbers, dates, what may be both, and keys without an index
             counts = Counter()
             for _, payload in self._store.scroll(within):
                 found = payload["meta"].get(key) if key in own else payload.get(key)
