@@ -22,6 +22,11 @@ FolderArgument = Annotated[
     typer.Argument(metavar="[DIR]", help="Labelled questions: queries.jsonl, qrels, corpus.jsonl."),
 ]
 
+QueriesOption = Annotated[
+    Path | None,
+    typer.Option("--queries", help="Questions on a live collection; judgements in qrels/."),
+]
+
 
 @app.command(name="eval")
 @reported
@@ -42,10 +47,7 @@ def evaluate(
         int | None, typer.Option("--feedback", help="So many first hits move the question.")
     ] = None,
     collection: CollectionOption = None,
-    queries: Annotated[
-        Path | None,
-        typer.Option("--queries", help="Questions on a live collection; judgements in qrels/."),
-    ] = None,
+    queries: QueriesOption = None,
     per_question: Annotated[
         bool, typer.Option("--per-question", help="nDCG@10 of each question.")
     ] = False,
@@ -103,10 +105,7 @@ def tune(
         typer.Option("--rerank", help="Tried, too.  [default: late-interaction]"),
     ] = None,
     collection: CollectionOption = None,
-    queries: Annotated[
-        Path | None,
-        typer.Option("--queries", help="Questions on a live collection; judgements in qrels/."),
-    ] = None,
+    queries: QueriesOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Find the way to search that is best on labelled questions; keep it if the gain is real."""

@@ -83,9 +83,10 @@ def _temporary(application: Application, folder: Path, progress: Progress) -> It
     settings = chunk_settings(application)
     with tempfile.TemporaryDirectory(prefix="twotower-eval-") as place:
         catalog = Catalog(Path(place))
-        with corpus.index(
-            documents,
-            application.encoder(),
+        encoder = application.encoder()
+        with corpus.write(
+            [c for document in documents for c in corpus.chunks_of(document, encoder, settings)],
+            encoder,
             settings,
             application.settings.language,
             lambda dimension: catalog.create("evaluation", dimension),

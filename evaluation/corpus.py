@@ -8,7 +8,7 @@ from ingest.chunking import ChunkSettings, chunk_document
 from ingest.elements import Element, ParsedDocument
 from retrieval.collection import Collection
 from retrieval.encoder import Encoder
-from retrieval.lexical import Bm25, Bm25Settings, count_terms
+from retrieval.lexical import Bm25, Bm25Settings, fitted
 from retrieval.model_folder import load_tokenizer
 from retrieval.store.card import EncoderCard, IndexCard
 from retrieval.types import Chunk, chunk_id
@@ -31,19 +31,6 @@ def chunks_of(document: Document, encoder: Encoder, settings: ChunkSettings) -> 
     ]
 
 
-def index(
-    documents: Sequence[Document],
-    encoder: Encoder,
-    settings: ChunkSettings,
-    language: str,
-    create: Callable[[int], Collection],
-    progress: Callable[[int], None] = lambda _: None,
-) -> Collection:
-    """Bring a corpus into a new collection; see `write`."""
-    chunks = [chunk for document in documents for chunk in chunks_of(document, encoder, settings)]
-    return write(chunks, encoder, settings, language, create, progress)
-
-
 def write(
     chunks: Sequence[Chunk],
     encoder: Encoder,
@@ -61,8 +48,7 @@ def write(
     progress
         Told how many chunks were encoded just now.
     """
-    terms = sum(count_terms(chunk.encoded_text, language) for chunk in chunks)
-    bm25 = Bm25Settings(avg_len=round(max(terms / len(chunks), 1.0), 1), language=language)
+    bm25 = fitted(Bm25Settings(language=language), [chunk.encoded_text for chunk in chunks])
     collection = create(encoder.dimension)
     model = encoder.model
     collection.write_card(

@@ -32,7 +32,7 @@ from ingest.sync import Plan, PlannedFile
 from retrieval.collection import Collection
 from retrieval.encoder import Encoder
 from retrieval.errors import DocumentError
-from retrieval.lexical import Bm25, Bm25Settings, count_terms
+from retrieval.lexical import Bm25, Bm25Settings, fitted
 from retrieval.model_folder import ModelFolder, load_tokenizer
 from retrieval.store.card import EncoderCard, IndexCard
 from retrieval.types import Chunk, DocumentRecord, Vectors
@@ -334,8 +334,7 @@ class Pipeline:
         self._watcher.loading("the encoder")
         encoder = self._encoder()
         texts = [chunk.encoded_text for document in documents for chunk in document.chunks]
-        terms = sum(count_terms(text, self._bm25.language) for text in texts)
-        self._bm25 = replace(self._bm25, avg_len=round(max(terms / len(texts), 1.0), 1))
+        self._bm25 = fitted(self._bm25, texts)
         collection = self._create(encoder.dimension)
         name, fingerprint = self._model.name, self._model.fingerprint
         collection.write_card(

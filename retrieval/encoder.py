@@ -4,6 +4,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -136,22 +137,14 @@ class TorchEncoder:
                 f"dense search needs sentence-transformers, which does not import ({error}): "
                 "run `make install`, or search with --mode bm25"
             ) from error
-        from transformers.utils import logging  # noqa: PLC0415 - as above
-
-        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-        logging.set_verbosity_error()  # type: ignore[no-untyped-call]
-        try:
-            return SentenceTransformer(
-                os.fspath(self.model.path),
-                local_files_only=True,
-                trust_remote_code=self._trust_remote_code,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConfigurationError(
-                f"encoder {self.model.name} in {self.model.path} cannot be loaded: {reason}"
-            ) from error
+        network: SentenceTransformer = load_network(
+            SentenceTransformer,
+            "encoder",
+            self.model.name,
+            self.model.path,
+            self._trust_remote_code,
+        )
+        return network
 
     @contextlib.contextmanager
     def _autocast(self) -> Iterator[None]:
@@ -163,6 +156,32 @@ class TorchEncoder:
         )
         with torch.autocast(device, dtype=torch.bfloat16, enabled=wanted):
             yield
+
+
+def load_network(
+    network: Callable[..., Any], what: str, name: str, folder: Path, trust_remote_code: bool
+) -> Any:
+    """Load a sentence-transformers model from a folder: safetensors only, without a word.
+
+    Raises
+    ------
+    ConfigurationError
+        If its files do not make such a model.
+    """
+    from transformers.utils import logging  # noqa: PLC0415 - 2 s
+
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    try:
+        return network(
+            os.fspath(folder),
+            local_files_only=True,
+            trust_remote_code=trust_remote_code,
+            model_kwargs={"use_safetensors": True},
+        )
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigurationError(f"{what} {name} in {folder} cannot be loaded: {reason}") from error
 
 
 @contextlib.contextmanager

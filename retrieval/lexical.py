@@ -3,8 +3,8 @@
 import re
 import zlib
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 
 import qdrant_edge
@@ -136,6 +136,12 @@ def count_terms(text: str, language: str) -> int:
     """
     weights = _without_length(language).embed_document(text).values
     return round(sum(v * _K / (_K + 1.0 - v) for v in weights))
+
+
+def fitted(settings: Bm25Settings, texts: Sequence[str]) -> Bm25Settings:
+    """Set the mean passage length to that of some passages; there has to be one."""
+    terms = sum(count_terms(text, settings.language) for text in texts)
+    return replace(settings, avg_len=round(max(terms / len(texts), 1.0), 1))
 
 
 @cache

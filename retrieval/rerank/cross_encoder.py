@@ -1,6 +1,5 @@
 """A cross-encoder: a model that reads question and passage together."""
 
-import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from retrieval.encoder import load_network
 from retrieval.errors import ConfigurationError
 from retrieval.types import Chunk
 
@@ -57,16 +57,7 @@ class CrossEncoder:
     def _network(self) -> "sentence_transformers.CrossEncoder":
         from sentence_transformers import CrossEncoder as Network  # noqa: PLC0415 - 5 to 10 s
 
-        try:
-            network: sentence_transformers.CrossEncoder = Network(
-                os.fspath(self._folder),
-                local_files_only=True,
-                trust_remote_code=self._trust_remote_code,
-                model_kwargs={"use_safetensors": True},
-            )
-        except (OSError, ValueError, KeyError, RuntimeError) as error:
-            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-            raise ConfigurationError(
-                f"cross-encoder {self._name} in {self._folder} cannot be loaded: {reason}"
-            ) from error
+        network: sentence_transformers.CrossEncoder = load_network(
+            Network, "cross-encoder", self._name, self._folder, self._trust_remote_code
+        )
         return network
