@@ -12,6 +12,7 @@ install: .venv/installed
 	  || { echo "error: $(PYTHON) is not Python 3.11, 3.12 or 3.13; name one: make PYTHON=python3.12"; exit 1; }
 	$(PYTHON) -m venv .venv
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[eval]'
+	.venv/bin/twotower encoder compile
 	touch $@
 
 .venv/installed-dev: .venv/installed

@@ -3,7 +3,6 @@
 import contextlib
 import dataclasses
 import difflib
-import importlib.metadata
 import io
 import signal
 import sys
@@ -11,11 +10,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app import cli_evaluation  # noqa: F401 - adds its commands
+from app import cli_evaluation, cli_models  # noqa: F401 - they add their commands
 from app.command_line import (
     INTERRUPTED,
     CollectionOption,
@@ -23,20 +22,23 @@ from app.command_line import (
     JsonOption,
     app,
     complain,
+    load_application,
     reported,
 )
-from app.settings import load_settings
-from app.wiring import Application
-from retrieval.collection import Collection
-from retrieval.context import build_context
 from retrieval.errors import ConfigurationError, ServiceError
 from retrieval.filters import parse_filters
 from retrieval.options import Fusion, Rerank
 from retrieval.types import DocumentRecord, Mode
 
+if TYPE_CHECKING:
+    from app.wiring import Application
+    from retrieval.collection import Collection
+
 
 def _version(wanted: bool) -> None:
     if wanted:
+        import importlib.metadata  # noqa: PLC0415 - one option needs it
+
         print(f"twotower {importlib.metadata.version('twotower')}")
         raise typer.Exit
 
@@ -69,7 +71,7 @@ def ingest(
     """Bring documents into a collection; what has not changed is left alone."""
     if not all(path.strip() for path in paths):
         raise ConfigurationError("a path is empty: name a file or a folder ('.' for this one)")
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     places = [Path(path).expanduser() for path in paths]
     if dry_run:
         _print_plan(application, places, prune, as_json)
@@ -103,7 +105,7 @@ def _changes(paths: list[Path]) -> Iterator[object]:
 
 
 def _sync(
-    application: Application,
+    application: "Application",
     paths: list[Path],
     prune: bool,
     as_json: bool,
@@ -131,7 +133,7 @@ def _sync(
     return 2 if run.discovery.errors else int(bool(report.failed))
 
 
-def _print_plan(application: Application, paths: list[Path], prune: bool, as_json: bool) -> None:
+def _print_plan(application: "Application", paths: list[Path], prune: bool, as_json: bool) -> None:
     from app import render  # noqa: PLC0415 - costs other commands their start
     from app.ingestion import Ingestion  # noqa: PLC0415 - as above
 
@@ -171,7 +173,7 @@ def list_documents(collection: CollectionOption = None, as_json: JsonOption = Fa
     """List the documents of a collection."""
     from app import render  # noqa: PLC0415 - costs other commands their start
 
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with application.catalog.open(application.settings.collection) as opened:
         documents = sorted(opened.documents(), key=lambda record: record.source)
     if as_json:
@@ -190,7 +192,7 @@ def show(
     """Show a document's chunks."""
     from app import render  # noqa: PLC0415 - costs other commands their start
 
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with application.catalog.open(application.settings.collection) as opened:
         record = _known(opened, source)
         chunks = opened.chunks_of(source)
@@ -212,7 +214,7 @@ def delete(
     """Remove documents from a collection; their files are not touched."""
     from app import render  # noqa: PLC0415 - costs other commands their start
 
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with application.catalog.open(application.settings.collection) as opened:
         for source in sources:
             _known(opened, source)  # all are there, or nothing is removed
@@ -223,7 +225,7 @@ def delete(
         print(f"removed {len(sources)} documents, {chunks} chunks")
 
 
-def _known(collection: Collection, source: str) -> DocumentRecord:
+def _known(collection: "Collection", source: str) -> DocumentRecord:
     record = collection.document(source)
     if record is None:
         known = (document.source for document in collection.documents())
@@ -286,7 +288,7 @@ def search(
     from app import render  # noqa: PLC0415 - costs other commands their start
 
     question = question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with application.catalog.open(application.settings.collection) as opened:
         retriever = application.retriever(
             opened,
@@ -311,6 +313,8 @@ def search(
             hits = retriever.retrieve(question, explain=explain)
         took_ms = (time.perf_counter() - start) * 1000
         if context is not None:
+            from retrieval.context import build_context  # noqa: PLC0415 - as above
+
             built = build_context(hits, context, application.count_tokens)
             render.print_context(built, as_json)
         elif as_json:
@@ -331,7 +335,7 @@ def facets(
     """Count passages by the values of a key."""
     from app import render  # noqa: PLC0415 - costs other commands their start
 
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with application.catalog.open(application.settings.collection) as opened:
         narrowed = parse_filters(filters or (), opened.metadata_keys() if filters else ())
         counts = opened.facets(key, narrowed)
@@ -348,7 +352,7 @@ def status(as_json: JsonOption = False) -> None:
     from app import render  # noqa: PLC0415 - costs other commands their start
     from app.status import read_status  # noqa: PLC0415 - as above
 
-    state = read_status(Application(load_settings()))
+    state = read_status(load_application())
     if as_json:
         render.print_json(state)
     else:

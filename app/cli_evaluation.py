@@ -6,9 +6,7 @@ from typing import Annotated, TypeVar, get_args
 
 import typer
 
-from app.command_line import CollectionOption, JsonOption, app, reported
-from app.settings import load_settings
-from app.wiring import Application
+from app.command_line import CollectionOption, JsonOption, app, load_application, reported
 from retrieval.errors import ConfigurationError
 from retrieval.options import Fusion, Rerank
 from retrieval.types import Mode
@@ -69,7 +67,7 @@ def evaluate(
 
     compared: list[Mode] = _each(modes, get_args(Mode), "--mode") or list(_MODES)
     rerankers: list[Rerank] = _each(reranks, get_args(Rerank), "--rerank")
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with render_evaluation.progress(as_json) as progress:
         if chunking is not None:
             result = evaluation.run_chunking(application, chunking, progress)
@@ -112,7 +110,7 @@ def tune(
     from app import evaluation, render_evaluation  # noqa: PLC0415 - costs other commands their start
 
     rerankers: list[Rerank] = _each(reranks or ["late-interaction"], get_args(Rerank), "--rerank")
-    application = Application(load_settings(collection=collection))
+    application = load_application(collection=collection)
     with (
         render_evaluation.progress(as_json) as progress,
         evaluation.bench(application, folder, queries, collection, progress) as opened,

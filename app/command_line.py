@@ -4,11 +4,14 @@ import functools
 import os
 import sys
 from collections.abc import Callable
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from retrieval.errors import TwoTowerError
+
+if TYPE_CHECKING:
+    from app.wiring import Application
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -65,6 +68,14 @@ def reported(command: Command) -> Command:
             raise typer.Exit(_BUG) from None
 
     return run  # type: ignore[return-value]
+
+
+def load_application(**chosen: str | None) -> "Application":
+    """Put the program together from its settings; ``chosen`` ones that are not None win."""
+    from app.settings import load_settings  # noqa: PLC0415 - --help and wrong usage need neither
+    from app.wiring import Application  # noqa: PLC0415 - as above
+
+    return Application(load_settings(None, **chosen))
 
 
 def complain(message: str) -> None:

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
@@ -18,17 +18,20 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table
 from rich.text import Text
 
-from ingest.discover import Discovery
 from ingest.report import STATUSES, FileOutcome, IngestReport, Watcher
-from ingest.sync import Plan
-from retrieval.context import Context
 from retrieval.options import SearchOptions
-from retrieval.retriever import Retriever
 from retrieval.types import Chunk, DocumentRecord, Explanation, Hit, Judgement
+
+if TYPE_CHECKING:  # what one command needs, the others need not wait for
+    from ingest.discover import Discovery
+    from ingest.sync import Plan
+    from retrieval.context import Context
+    from retrieval.retriever import Retriever
 
 _PREVIEW = 420  # characters of a passage, unless --full
 _NAME = 40  # characters of a file's name beside the progress bar
 _TERMS = 12  # of a question, in an explanation
+_PRECISIONS = {"auto": "bf16 if the processor has it", "bf16": "bf16", "fp32": "fp32"}
 _MARK = "bold yellow"
 
 
@@ -165,7 +168,7 @@ def harmless(text: str) -> str:
     )
 
 
-def print_report(report: IngestReport, discovery: Discovery, collection: str) -> None:
+def print_report(report: IngestReport, discovery: "Discovery", collection: str) -> None:
     """Print what happened, and every file that failed with its reason."""
     console = Console(highlight=False)
     counts = report.counts
@@ -195,7 +198,7 @@ def print_report(report: IngestReport, discovery: Discovery, collection: str) ->
         console.print(Text(f"Left out, because no loader reads them: {kinds}"), soft_wrap=True)
 
 
-def plan_steps(plan: Plan, prune: bool) -> list[tuple[str, str]]:
+def plan_steps(plan: "Plan", prune: bool) -> list[tuple[str, str]]:
     """List what a run would do, but for what stays as it is."""
     steps: list[tuple[str, str]] = [
         (file.action, file.source) for file in plan.files if file.action != "keep"
@@ -311,7 +314,7 @@ def _explanation_json(explanation: Explanation, text: str) -> dict[str, Any]:
     }
 
 
-def print_context(context: Context, as_json: bool) -> None:
+def print_context(context: "Context", as_json: bool) -> None:
     """Print a grounding context as a language model would be given it."""
     if not as_json:
         print(harmless(context.text))
@@ -343,7 +346,7 @@ def print_hits(
     question: str,
     hits: Sequence[Hit],
     took_ms: float,
-    retriever: Retriever,
+    retriever: "Retriever",
     *,
     explain: bool,
     full: bool,
@@ -464,6 +467,7 @@ def print_status(state: dict[str, Any]) -> None:
         soft_wrap=True,
         markup=False,
     )
+    console.print(f"runtime         {_runtime(encoder['runtime'])}", soft_wrap=True, markup=False)
     if not state["collections"]:
         console.print("no collection yet: run `twotower ingest PATH`")
         return
@@ -483,6 +487,13 @@ def print_status(state: dict[str, Any]) -> None:
     for entry in state["collections"]:
         if "error" in entry:
             print(f"error: {textwrap.shorten(entry['error'], 500)}", file=sys.stderr)
+
+
+def _runtime(runtime: dict[str, Any]) -> str:
+    told = f"{runtime['name']}, passages in {_PRECISIONS[runtime['precision']]}, questions in fp32"
+    if runtime["name"] == "openvino" and not runtime["compiled"]:
+        told += "; to be compiled at the first use"
+    return f"{told} ({runtime['reason']})" if runtime["reason"] else told
 
 
 def _encoder_cell(entry: dict[str, Any]) -> str:

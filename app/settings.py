@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from retrieval.errors import ConfigurationError
 
@@ -15,14 +14,17 @@ PREFIX = "TWOTOWER_"
 _FOR_TESTS = "TWOTOWER_TEST_"  # read by the test suite, never by the program
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Every setting: an environment variable of this name in capitals after ``TWOTOWER_``."""
 
-    model_config = SettingsConfigDict(
-        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
     data_dir: Path = Field(Path(".twotower"), description="Where collections are kept.")
+    cache_dir: Path | None = Field(
+        None,
+        description="Where compiled models are kept, for all data directories; empty takes the "
+        "place that the system has for caches.",
+    )
     collection: str = Field("documents", description="The collection that commands work on.")
     encoder: str = Field(
         "all-MiniLM-L6-v2",
@@ -37,10 +39,19 @@ class Settings(BaseSettings):
     trust_remote_code: bool = Field(
         False, description="Whether Python code in the model's folder may run."
     )
-    precision: Literal["auto", "fp32", "bf16"] = Field(
-        "auto", description="Of passages; `auto` is bf16 on a CPU that computes in it."
+    runtime: Literal["auto", "openvino", "torch"] = Field(
+        "auto",
+        description="What runs the networks; `auto` is OpenVINO, and torch on a GPU or where a "
+        "model cannot be compiled.",
     )
-    batch_size: int = Field(32, ge=1, description="Passages in one forward pass.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="Of passages; `auto` is bf16 where the processor computes in it and the model "
+        "gives the same in it.",
+    )
+    batch_tokens: int = Field(
+        4096, ge=1, description="Tokens in one forward pass of encoder or cross-encoder."
+    )
     threads: int = Field(
         0, ge=0, description="Of each native library; 0 takes what this process may use."
     )
@@ -75,7 +86,6 @@ class Settings(BaseSettings):
     rerank_weight: float = Field(
         0.4, ge=0, le=1, description="The reranker's share of the final score."
     )
-    rerank_batch: int = Field(16, ge=1, description="Passages that a cross-encoder reads at once.")
     budget_ms: int = Field(
         0, ge=0, description="When reranking ends, counted from the question; 0: never."
     )
@@ -117,10 +127,10 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: obj
     ConfigurationError
         For an unknown variable with the prefix (the nearest name is proposed) or a bad value.
     """
-    names = os.environ if environment is None else environment
-    _refuse_unknown(names)
+    values = _read(os.environ if environment is None else environment)
+    values |= {name: value for name, value in overrides.items() if value is not None}
     try:
-        return Settings(**{k: v for k, v in overrides.items() if v is not None})  # type: ignore[arg-type]
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
         name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
@@ -130,12 +140,16 @@ def load_settings(environment: Mapping[str, str] | None = None, **overrides: obj
         ) from error
 
 
-def _refuse_unknown(environment: Mapping[str, str]) -> None:
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
-    for name in sorted(environment):
-        if name.upper().startswith(PREFIX) and not name.upper().startswith(_FOR_TESTS):
-            if name.upper() in known:
-                continue
-            near = difflib.get_close_matches(name.upper(), known, n=1)
+def _read(environment: Mapping[str, str]) -> dict[str, object]:
+    """Find the settings in the environment; an empty variable is as good as none."""
+    known = {PREFIX + name.upper(): name for name in Settings.model_fields}
+    values: dict[str, object] = {}
+    for variable, value in sorted(environment.items()):
+        name = variable.upper()
+        if name in known and value:
+            values[known[name]] = value
+        elif name.startswith(PREFIX) and name not in known and not name.startswith(_FOR_TESTS):
+            near = difflib.get_close_matches(name, known, n=1)
             hint = f"did you mean {near[0]}?" if near else "see the README's table of settings"
-            raise ConfigurationError(f"unknown setting {name} in the environment: {hint}")
+            raise ConfigurationError(f"unknown setting {variable} in the environment: {hint}")
+    return values

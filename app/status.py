@@ -18,8 +18,22 @@ def read_status(application: Application) -> dict[str, Any]:
             "name": model.name,
             "fingerprint": model.fingerprint,
             "window": model.window,
+            "runtime": _runtime(application),
         },
         "collections": [_entry(application, name) for name in application.catalog.names()],
+    }
+
+
+def _runtime(application: Application) -> dict[str, Any]:
+    choice, wanted = application.runtime_choice(), application.settings.precision
+    precision = wanted
+    if wanted == "auto" and choice.manifest is not None:
+        precision = "bf16" if choice.manifest.bf16 else "fp32"
+    return {
+        "name": choice.runtime,
+        "precision": precision,
+        "compiled": choice.manifest is not None,
+        "reason": choice.reason,
     }
 
 

@@ -1,22 +1,29 @@
 """From settings to objects: the only place where the parts are put together."""
 
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import platformdirs
 
 from app.settings import Settings
 from app.threads import limit_threads, usable_cores
 from retrieval.catalog import Catalog
 from retrieval.collection import Collection
-from retrieval.encoder import Encoder, TorchEncoder
-from retrieval.model_folder import ModelFolder, find_model, load_tokenizer
+from retrieval.encoder import Encoder, PairScorer
+from retrieval.errors import ConfigurationError
+from retrieval.model_folder import ModelFolder, find_model, from_hub_cache, load_tokenizer
 from retrieval.options import SearchOptions
 from retrieval.rerank import Reranker
-from retrieval.rerank.cross_encoder import CrossEncoder
-from retrieval.rerank.late_interaction import LateInteraction
-from retrieval.retriever import Retriever
+from retrieval.runtime.cache import ModelCache
+
+if TYPE_CHECKING:
+    from retrieval.retriever import Retriever
+    from retrieval.runtime import Choice, RuntimeOptions
 
 
 class Application:
@@ -24,35 +31,72 @@ class Application:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        limit_threads(settings.threads)
+        self.threads = limit_threads(settings.threads)
         self.catalog = Catalog(settings.data_dir)
+        self.models = ModelCache(settings.cache_dir or platformdirs.user_cache_path("twotower"))
         self.model: Callable[[], ModelFolder] = cache(self._model)
         self.encoder: Callable[[], Encoder] = cache(self._encoder)
         self.reranker: Callable[[str], Reranker] = cache(self._reranker)
 
-    def _model(self) -> ModelFolder:
+    def _model(self, download: Callable[[str], str] | None = None) -> ModelFolder:
         settings = self.settings
-        path = find_model(settings.encoder)
-        return ModelFolder(
-            settings.encoder, path, settings.question_prompt, settings.passage_prompt
-        )
+        path = find_model(settings.encoder, download)
+        prompts = settings.question_prompt, settings.passage_prompt
+        return ModelFolder(settings.encoder, path, *prompts, self.models.digests)
+
+    def _cross_encoder(self, download: Callable[[str], str] | None = None) -> ModelFolder:
+        name = self.settings.cross_encoder
+        path = find_model(name, download, "cross-encoder", "config.json")
+        return ModelFolder(name, path, digests=self.models.digests)
+
+    def local_models(self) -> Iterator[ModelFolder]:
+        """Find the models that the settings name, those that are on this machine."""
+        for find in (self._model, self._cross_encoder):
+            with suppress(ConfigurationError):
+                yield find(from_hub_cache)
 
     def _encoder(self) -> Encoder:
-        settings = self.settings
-        return TorchEncoder(
-            self.model(), settings.precision, settings.batch_size, settings.trust_remote_code
-        )
+        from retrieval.runtime import load_encoder  # noqa: PLC0415 - not every command encodes
+
+        return load_encoder(self.model(), self.models, self.runtime_options(), _tell)
+
+    def _pair_scorer(self) -> PairScorer:
+        from retrieval.runtime import load_pair_scorer  # noqa: PLC0415 - as above
+
+        return load_pair_scorer(self._cross_encoder(), self.models, self.runtime_options(), _tell)
 
     def _reranker(self, kind: str) -> Reranker:
-        settings = self.settings
         if kind == "late-interaction":
-            return LateInteraction(self.encoder)
-        name = settings.cross_encoder
-        folder = find_model(name, what="cross-encoder", marker="config.json")
-        return CrossEncoder(name, folder, settings.rerank_batch, settings.trust_remote_code)
+            from retrieval.rerank.late_interaction import LateInteraction  # noqa: PLC0415 - as above
 
-    def retriever(self, collection: Collection, **asked: Any) -> Retriever:
+            return LateInteraction(self.encoder)
+        from retrieval.rerank.cross_encoder import CrossEncoder  # noqa: PLC0415 - as above
+
+        return CrossEncoder(self.settings.cross_encoder, cache(self._pair_scorer))
+
+    def runtime_choice(self) -> "Choice":
+        """Tell what runs the encoder, without loading it."""
+        from retrieval.runtime import choose  # noqa: PLC0415 - as above
+
+        return choose(self.model(), self.models, self.runtime_options())
+
+    def runtime_options(self) -> "RuntimeOptions":
+        """How the settings want networks to be run."""
+        from retrieval.runtime import RuntimeOptions  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        return RuntimeOptions(
+            settings.runtime,
+            settings.precision,
+            settings.batch_tokens,
+            self.threads,
+            settings.trust_remote_code,
+        )
+
+    def retriever(self, collection: Collection, **asked: Any) -> "Retriever":
         """Make a retriever over an open collection; ``asked`` are options that are not None."""
+        from retrieval.retriever import Retriever  # noqa: PLC0415 - as above
+
         card = collection.card()
         return Retriever(
             collection,
@@ -87,6 +131,10 @@ class Application:
     def parse_workers(self) -> int:
         """How many processes read files."""
         return self.settings.parse_workers or usable_cores()
+
+
+def _tell(message: str) -> None:
+    print(f"note: {message}", file=sys.stderr)
 
 
 def utc_now() -> datetime:

@@ -23,7 +23,8 @@ from app.ingestion import Ingestion
 from app.settings import load_settings
 from app.wiring import Application
 from ingest.report import IngestReport
-from retrieval.encoder import Encoder, TorchEncoder
+from retrieval.encoder import Encoder
+from retrieval.runtime.torch_runtime import TorchEncoder
 
 HANDBOOK = Path(__file__).resolve().parents[1] / "examples" / "handbook"
 SAMPLE = 8

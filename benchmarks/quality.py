@@ -22,7 +22,7 @@ from evaluation.measure import paired_p
 from retrieval.encoder import Encoder
 from retrieval.options import SearchOptions
 from retrieval.retriever import Retriever
-from retrieval.types import Vectors
+from retrieval.vectors import Vectors
 
 
 class Remembering:

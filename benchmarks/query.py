@@ -32,7 +32,8 @@ from retrieval.lexical import Bm25
 from retrieval.options import SearchOptions
 from retrieval.rerank.late_interaction import LateInteraction
 from retrieval.retriever import Retriever
-from retrieval.types import Chunk, Vectors
+from retrieval.types import Chunk
+from retrieval.vectors import Vectors
 
 _NOISE = 0.03  # for each dimension: copies stay near their original, and differ from each other
 _GROUP = 1000

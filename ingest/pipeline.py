@@ -35,7 +35,8 @@ from retrieval.errors import DocumentError
 from retrieval.lexical import Bm25, Bm25Settings, fitted
 from retrieval.model_folder import ModelFolder, load_tokenizer
 from retrieval.store.card import EncoderCard, IndexCard
-from retrieval.types import Chunk, DocumentRecord, Vectors
+from retrieval.types import Chunk, DocumentRecord
+from retrieval.vectors import Vectors
 
 _GROUP_CHUNKS = 256  # encoded and written together: enough to sort by length, little to lose
 _READ_AHEAD = 64  # files in the workers' hands: more chunks than a group has, or it would wait

@@ -25,7 +25,8 @@ from retrieval.fusion import (
 from retrieval.lexical import Bm25
 from retrieval.options import SearchOptions
 from retrieval.store.protocol import BM25, DENSE, Leg
-from retrieval.types import Chunk, LegName, LegScore, Mode, Scored, SparseVector, Vectors
+from retrieval.types import Chunk, LegName, LegScore, Mode, Scored, SparseVector
+from retrieval.vectors import Vectors
 
 LEGS: Mapping[Mode, tuple[LegName, ...]] = {
     "hybrid": (DENSE, BM25),

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from retrieval.collection import Collection
 from retrieval.errors import ConfigurationError, ServiceError
 from retrieval.store.edge import EdgeStore
@@ -94,6 +92,8 @@ class Catalog:
         ServiceError
             If one is running, or the data directory cannot be written to.
         """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - searches need no lock
+
         self.check_writable()
         lock = FileLock(self._folder / f".{name}.lock", timeout=0)
         try:

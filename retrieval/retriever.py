@@ -19,7 +19,8 @@ from retrieval.options import MAX_LIMIT, SearchOptions
 from retrieval.rerank import Reranker
 from retrieval.selection import at_most_per_document, combined, diverse
 from retrieval.store.protocol import BM25, DENSE
-from retrieval.types import Chunk, Hit, Judgement, LegName, LegScore, Reranked, Scored, Vectors
+from retrieval.types import Chunk, Hit, Judgement, LegName, LegScore, Reranked, Scored
+from retrieval.vectors import Vectors
 
 _RERANK_BATCH = 16  # passages between two looks at the clock
 

@@ -6,7 +6,8 @@ from uuid import UUID
 
 import numpy as np
 
-from retrieval.types import Scored, Vectors
+from retrieval.types import Scored
+from retrieval.vectors import Vectors
 
 
 def at_most_per_document(

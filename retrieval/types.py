@@ -6,10 +6,6 @@ from dataclasses import dataclass, field
 from typing import Literal
 from uuid import UUID, uuid5
 
-import numpy as np
-from numpy.typing import NDArray
-
-Vectors = NDArray[np.float32]
 Mode = Literal["hybrid", "dense", "bm25"]
 LegName = Literal["dense", "bm25"]
 Metadata = Mapping[str, str | int | float | tuple[str, ...]]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -17,11 +18,15 @@ from app.settings import load_settings
 from app.threads import limit_threads
 from app.wiring import Application
 from retrieval.model_folder import DEFAULT_ENCODER, ModelFolder, find_model
+from retrieval.runtime import RuntimeOptions, load_encoder
+from retrieval.runtime.cache import ModelCache
 
 limit_threads()
 
 ROOT = Path(__file__).resolve().parents[1]
 OFFLINE = ROOT / "tests" / "offline"
+# `openvino` or `torch` runs the whole suite on that runtime.
+RUNTIME = os.environ.get("TWOTOWER_TEST_RUNTIME", "auto")
 HANDBOOK = ROOT / "examples" / "handbook"
 
 
@@ -48,6 +53,7 @@ class Zygote:
     def __init__(self) -> None:
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")},
+            "TWOTOWER_TEST_RUNTIME": RUNTIME,
             "PYTHONPATH": f"{OFFLINE}{os.pathsep}{ROOT}",
             "TWOTOWER_TEST_NETWORK_LOG": os.devnull,
         }
@@ -88,7 +94,7 @@ def zygote():
 class CommandLine:
     """Runs `twotower` in a process of its own, offline, on a data directory of its own."""
 
-    def __init__(self, zygote: Zygote, data_dir: Path, folder: Path) -> None:
+    def __init__(self, zygote: Zygote, cache: ModelCache, data_dir: Path, folder: Path) -> None:
         self._zygote = zygote
         self._folder = folder
         self.data_dir = data_dir
@@ -96,6 +102,8 @@ class CommandLine:
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")},
             "TWOTOWER_DATA_DIR": str(data_dir),
+            "TWOTOWER_CACHE_DIR": str(cache.folder),
+            "TWOTOWER_RUNTIME": RUNTIME,
             "TWOTOWER_TEST_NETWORK_LOG": str(self.network_log),
             "PYTHONPATH": str(OFFLINE),
             "COLUMNS": "200",
@@ -147,29 +155,49 @@ def copy_sparse(source: Path, target: Path) -> None:
 
 
 @pytest.fixture
-def twotower(zygote: Zygote, tmp_path: Path) -> CommandLine:
-    return CommandLine(zygote, tmp_path / "data", tmp_path)
+def twotower(zygote: Zygote, model_cache: ModelCache, tmp_path: Path) -> CommandLine:
+    return CommandLine(zygote, model_cache, tmp_path / "data", tmp_path)
 
 
 @pytest.fixture(scope="session")
-def handbook(zygote: Zygote, tmp_path_factory: pytest.TempPathFactory) -> CommandLine:
+def handbook(
+    zygote: Zygote, model_cache: ModelCache, tmp_path_factory: pytest.TempPathFactory
+) -> CommandLine:
     """A command line whose data directory has the example handbook in `documents`."""
     folder = tmp_path_factory.mktemp("handbook")
-    command_line = CommandLine(zygote, folder / "data", folder)
+    command_line = CommandLine(zygote, model_cache, folder / "data", folder)
     command_line.first_ingest = command_line("ingest", HANDBOOK, "--json")
     assert command_line.first_ingest.code == 0, command_line.first_ingest.err
     return command_line
 
 
 @pytest.fixture(scope="session")
-def application(handbook: CommandLine) -> Application:
+def application(handbook: CommandLine, model_cache: ModelCache) -> Application:
     """The application in this process, over the ingested handbook, with the encoder loaded once."""
-    return Application(load_settings({}, data_dir=handbook.data_dir))
+    return Application(
+        load_settings({}, data_dir=handbook.data_dir, cache_dir=model_cache.folder, runtime=RUNTIME)
+    )
 
 
 @pytest.fixture(scope="session")
 def model() -> ModelFolder:
     return ModelFolder(DEFAULT_ENCODER, find_model(DEFAULT_ENCODER))
+
+
+@pytest.fixture(scope="session")
+def model_cache(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelCache:
+    """A cache of its own, with what a person's commands compiled of the default encoder."""
+    cache = ModelCache(tmp_path_factory.mktemp("cache"))
+    compiled = Application(load_settings({})).models
+    if compiled.find(model.fingerprint):
+        shutil.copytree(compiled.path(model.fingerprint), cache.path(model.fingerprint))
+    else:
+        load_encoder(model, cache, RuntimeOptions(RUNTIME), silent)
+    return cache
+
+
+def silent(_message: str) -> None:
+    """Hear nothing of what takes long."""
 
 
 class WordEncoder:

@@ -5,7 +5,7 @@
 It reads one JSON object a line, ``{"arguments", "environment", "out", "err"}``, forks, runs the
 command as the console script would with its streams in the named files, and answers with a line
 ``{"pid"}`` at once and ``{"code"}`` (negative: the signal that ended it) when it ended. What is
-saved is the time that importing torch, sentence-transformers and the parsers takes; nothing is
+saved is the time that importing the runtimes and the parsers takes; nothing is
 replaced.
 """
 
@@ -42,14 +42,13 @@ def run(request: dict) -> None:
 
 def serve() -> None:
     # Imported, never run: a fork of a process whose libraries have started threads would hang.
-    import sentence_transformers  # noqa: F401
-    import torch
+    import openvino  # noqa: F401
 
-    import app.ingestion
-    import app.render
-    import app.status  # noqa: F401
+    import retrieval.retriever
+    import retrieval.runtime  # noqa: F401
 
-    assert torch.get_num_threads() >= 1
+    if os.environ.get("TWOTOWER_TEST_RUNTIME") == "torch":
+        import torch  # noqa: F401
     forkserver.set_forkserver_preload(["ingest.loaders.preload"])
     forkserver.ensure_running()
     answers = os.fdopen(os.dup(1), "w", buffering=1)

@@ -8,7 +8,8 @@ from uuid import UUID
 import numpy as np
 from numpy.typing import NDArray
 
-from retrieval.types import Chunk, Vectors
+from retrieval.types import Chunk
+from retrieval.vectors import Vectors
 
 Tokens = NDArray[np.float16]
 

@@ -21,7 +21,8 @@ from retrieval.filters import Condition, Filter
 from retrieval.fusion import ordered
 from retrieval.store.owner import claim, describe_owner, release
 from retrieval.store.protocol import BM25, DENSE, INDEXES, IndexKind, Leg, Payload, Point
-from retrieval.types import Scored, SparseVector, Vectors
+from retrieval.types import Scored, SparseVector
+from retrieval.vectors import Vectors
 
 _PAGE = 1000
 _ALL = 2**31 - 1  # the engine wants a limit

@@ -10,7 +10,8 @@ from typing import Any, Literal, Protocol
 from uuid import UUID
 
 from retrieval.filters import Filter
-from retrieval.types import LegName, Scored, SparseVector, Vectors
+from retrieval.types import LegName, Scored, SparseVector
+from retrieval.vectors import Vectors
 
 DENSE: LegName = "dense"
 BM25: LegName = "bm25"

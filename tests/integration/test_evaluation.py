@@ -64,8 +64,8 @@ def test_what_was_left_out_is_said_and_a_chart_is_drawn(twotower, beir, tmp_path
     assert "write a .png or an .svg file" in refused.err
 
 
-def test_a_live_collection_is_measured_calibrated_and_tuned(handbook, tmp_path):
-    copy = CommandLine(handbook._zygote, tmp_path / "data", tmp_path)
+def test_a_live_collection_is_measured_calibrated_and_tuned(handbook, model_cache, tmp_path):
+    copy = CommandLine(handbook._zygote, model_cache, tmp_path / "data", tmp_path)
     copy_sparse(handbook.data_dir, copy.data_dir)
     queries = EXAMPLES / "queries.jsonl"
     measured = copy("eval", "--queries", queries, "--mode", "bm25", "--json").json

@@ -71,17 +71,17 @@ def found(data_dir: Path) -> set[str]:
 
 
 @pytest.fixture(scope="module")
-def stage(zygote, tmp_path_factory):
+def stage(zygote, model_cache, tmp_path_factory):
     """The index of the first state, the folder in the second, and what a single run makes of it."""
     from tests.conftest import CommandLine
 
     base = tmp_path_factory.mktemp("killed")
     folder = base / "folder"
     first_state(folder)
-    before = CommandLine(zygote, base / "before", base)
+    before = CommandLine(zygote, model_cache, base / "before", base)
     assert before("ingest", folder).code == 0
     second_state(folder)
-    single = CommandLine(zygote, base / "single", base)
+    single = CommandLine(zygote, model_cache, base / "single", base)
     assert single("ingest", folder).code == 0
     return folder, before.data_dir, content(single.data_dir)
 

@@ -15,7 +15,7 @@ from benchmarks.handbook import EXAMPLES, QUERIES, compared, kinds
 from evaluation.calibrate import calibrate
 from evaluation.dataset import read_dataset
 from retrieval.options import SearchOptions
-from tests.conftest import ROOT
+from tests.conftest import ROOT, RUNTIME
 
 FILINGS = ROOT.parent / "shared" / "data" / "filings"
 
@@ -73,7 +73,7 @@ def test_the_default_is_no_worse_than_its_better_leg(name, floors):
     folder = FILINGS.parent / name
     if not folder.is_dir():
         pytest.skip("the evaluation sets do not lie beside this checkout")
-    application = Application(load_settings({}))
+    application = Application(load_settings({}, runtime=RUNTIME))
     with bench(application, folder, None, None, lambda *_: None) as opened:
         few = dict(list(opened.dataset.judged.items())[:: 1 if name == "cranfield" else 4])
         part = replace(opened, dataset=replace(opened.dataset, judged=few))
@@ -90,7 +90,7 @@ def test_the_default_is_no_worse_than_its_better_leg(name, floors):
 def test_the_evidence_pages_of_real_filings_are_found(tmp_path):
     if not FILINGS.is_dir():
         pytest.skip("the evaluation sets do not lie beside this checkout")
-    application = Application(load_settings({}, data_dir=tmp_path))
+    application = Application(load_settings({}, data_dir=tmp_path, runtime=RUNTIME))
     with Ingestion(application, [FILINGS], "filings") as ingestion:
         assert not [outcome for outcome in ingestion.run() if outcome.status == "failed"]
     found = 0

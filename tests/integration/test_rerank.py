@@ -4,9 +4,13 @@ import numpy as np
 import pytest
 
 from retrieval.errors import ConfigurationError
-from retrieval.model_folder import find_model
+from retrieval.model_folder import ModelFolder, find_model
 from retrieval.rerank.cross_encoder import CrossEncoder
 from retrieval.rerank.late_interaction import LateInteraction
+from retrieval.runtime import RuntimeOptions, load_pair_scorer
+from retrieval.runtime.cache import ModelCache
+from retrieval.runtime.torch_runtime import TorchPairScorer
+from tests.conftest import silent
 from tests.unit.retrieval.test_retriever import TEXTS, make_chunk
 
 CHUNKS = [make_chunk(text, place) for place, text in enumerate(TEXTS)]
@@ -21,6 +25,7 @@ def cross_encoder_folder(tmp_path_factory, model):
     folder = tmp_path_factory.mktemp("cross-encoder")
     torch.manual_seed(0)
     shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape["initializer_range"] = 0.5  # or all pairs have nearly the same score
     config = BertConfig(vocab_size=30522, intermediate_size=64, num_labels=1, **shape)
     BertForSequenceClassification(config).save_pretrained(folder)
     AutoTokenizer.from_pretrained(model.path).save_pretrained(folder)
@@ -70,12 +75,24 @@ def test_a_passage_or_a_question_without_tokens_has_a_score(application):
     assert reranker.scores("flange", []) == []
 
 
-def test_a_cross_encoder_scores_pairs(cross_encoder_folder):
-    reranker = CrossEncoder("tiny", cross_encoder_folder)
+@pytest.fixture(params=["openvino", "torch"])
+def pair_scorer(request, cross_encoder_folder, tmp_path):
+    tiny = ModelFolder("tiny", cross_encoder_folder)
+    options = RuntimeOptions(request.param, precision="fp32")
+    scorer = load_pair_scorer(tiny, ModelCache(tmp_path), options, silent)
+    assert isinstance(scorer, TorchPairScorer) == (request.param == "torch")
+    return scorer
+
+
+def test_a_cross_encoder_scores_pairs(pair_scorer, cross_encoder_folder):
+    reranker = CrossEncoder("tiny", lambda: pair_scorer)
     scores = reranker.scores("flange", CHUNKS)
     assert len(set(scores)) == len(CHUNKS)
     assert np.isfinite(scores).all()
     assert reranker.scores("flange", CHUNKS[::-1]) == pytest.approx(scores[::-1], abs=1e-5)
+    theirs = TorchPairScorer(ModelFolder("tiny", cross_encoder_folder))
+    expected = theirs.score([("flange", chunk.encoded_text) for chunk in CHUNKS])
+    assert scores == pytest.approx(expected.tolist(), abs=5e-3)
     assert reranker.scores("flange", []) == []
 
 
@@ -84,7 +101,7 @@ def test_a_cross_encoder_that_is_nowhere_says_what_to_do(tmp_path):
         find_model("no/such", what="cross-encoder", marker="config.json")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
-        CrossEncoder("broken", tmp_path).scores("flange", CHUNKS)
+        TorchPairScorer(ModelFolder("broken", tmp_path)).score([("flange", "bolt")])
 
 
 def test_search_with_each_reranker(handbook, cross_encoder_folder):

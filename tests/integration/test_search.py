@@ -72,7 +72,10 @@ def test_the_example_in_the_readme_is_what_is_printed(handbook):
     ).groups()
     printed = handbook("search", question, "--limit", 1, COLUMNS="80").out
     lines = [line.rstrip() for line in printed.strip("\n").splitlines()]
-    assert lines[: len(shown.splitlines())] == shown.splitlines()
+    expected = shown.splitlines()
+    first, ours = expected[0].split(), lines[0].split()
+    assert float(ours[1]) == pytest.approx(float(first[1]), abs=0.003)  # processors differ
+    assert [ours[0], *ours[2:], *lines[1 : len(expected)]] == [first[0], *first[2:], *expected[1:]]
 
 
 def test_no_hit_is_said(handbook):

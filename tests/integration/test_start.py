@@ -1,4 +1,4 @@
-"""Commands that need no model start as if there were none."""
+"""Commands start as if what they do not need were not there."""
 
 import subprocess
 import sys
@@ -6,12 +6,32 @@ import time
 
 import pytest
 
-SLOW = ("torch", "sentence_transformers", "transformers", "unstructured", "spacy", "pandas")
+from tests.conftest import HANDBOOK, RUNTIME
+
+# Packages that take long to import, or that only one way in needs.
+WATCHED = {
+    "torch", "sentence_transformers", "transformers", "openvino", "unstructured", "spacy",
+    "pandas", "pypdfium2", "docx", "numpy", "scipy", "sklearn", "matplotlib", "ir_measures",
+    "langchain_core", "streamlit", "qdrant_client", "huggingface_hub", "yaml", "asyncio",
+}  # fmt: skip
+TOWER = {"openvino"} if RUNTIME != "torch" else {"torch", "sentence_transformers", "transformers"}
+
+COMMANDS = [
+    (["--help"], set()),
+    (["search", "--help"], set()),
+    (["status"], {"numpy"}),
+    (["list"], {"numpy"}),
+    (["show", "it/accounts-and-passwords.html"], {"numpy"}),
+    (["facets", "type"], {"numpy"}),
+    (["search", "--mode", "bm25", "seal kit"], {"numpy"}),
+    (["search", "seal kit"], {"numpy"} | TOWER),
+    (["search", "--explain", "--rerank", "late-interaction", "seal kit"], {"numpy"} | TOWER),
+]
 
 
-def imported(handbook, *arguments: str) -> set[str]:
+def imported(handbook, *arguments: object) -> set[str]:
     done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "app", *arguments],
+        [sys.executable, "-X", "importtime", "-m", "app", *map(str, arguments)],
         check=True,
         capture_output=True,
         text=True,
@@ -21,26 +41,32 @@ def imported(handbook, *arguments: str) -> set[str]:
     return {line.rsplit("|", 1)[1].strip().split(".")[0] for line in lines}
 
 
-COMMANDS = [
-    (["--help"], 1.0),
-    (["status"], 1.0),
-    (["search", "--mode", "bm25", "seal kit"], 2.0),
-]
-
-
-@pytest.mark.parametrize(("arguments", "_limit"), COMMANDS)
-def test_nothing_slow_is_imported(handbook, arguments, _limit):
+@pytest.mark.parametrize(("arguments", "expected"), COMMANDS)
+def test_nothing_is_imported_that_is_not_needed(handbook, arguments, expected):
     modules = imported(handbook, *arguments)
     assert "typer" in modules
-    assert modules.isdisjoint(SLOW)
+    if "torch" in expected:  # brings others of the list along
+        assert expected <= modules
+    else:
+        assert modules & WATCHED == expected
 
 
-@pytest.mark.parametrize(("arguments", "limit"), COMMANDS)
+def test_an_ingestion_that_embeds_nothing_loads_no_model(handbook):
+    modules = imported(handbook, "ingest", HANDBOOK)
+    assert modules.isdisjoint({"torch", "sentence_transformers", "openvino", "unstructured"})
+
+
+@pytest.mark.parametrize(
+    ("arguments", "limit"), [(["--help"], 1.0), (["status"], 1.0), (COMMANDS[6][0], 2.0)]
+)
 def test_the_answer_comes_in_time(handbook, arguments, limit):
-    """The best of five: the machine may be busy, the program may not be slow."""
+    """The best of five: the machine may be busy, the program may not be slow.
+
+    Of a person's shell: there, Python keeps the bytecode of what it imported.
+    """
     times = []
     for _ in range(5):
         start = time.perf_counter()
-        assert handbook.fresh(*arguments).code == 0
+        assert handbook.fresh(*arguments, PYTHONDONTWRITEBYTECODE="").code == 0
         times.append(time.perf_counter() - start)
     assert min(times) < limit

@@ -1,0 +1,38 @@
+"""The commands about models: compile one for this processor, and clear away what is not used."""
+
+from typing import Annotated
+
+import typer
+
+from app.command_line import app, load_application, reported
+
+encoder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Work on the encoder.")
+app.add_typer(encoder, name="encoder")
+
+
+@encoder.command(name="compile")
+@reported
+def compile_encoder(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A packaged model, a folder, or a hub's name.  [default: as set]"),
+    ] = None,
+) -> None:
+    """Compile an encoder for this processor now; else its first use does."""
+    application = load_application(encoder=name)
+    application.encoder()
+    choice = application.runtime_choice()
+    if choice.runtime == "openvino":
+        print(f"{application.settings.encoder} is compiled, in {application.models.folder}")
+    else:
+        print(f"{application.settings.encoder} runs on torch: {choice.reason or 'as set'}")
+
+
+@app.command()
+@reported
+def gc() -> None:
+    """Remove compiled models that the settings do not name."""
+    application = load_application()
+    used = {model.fingerprint for model in application.local_models()}
+    removed, freed = application.models.remove_others(used)
+    print(f"removed {removed} compiled models, {freed / 1e6:.1f} MB")

@@ -1,0 +1,233 @@
+"""Compilation: any model, proven against torch, and a cache that is never trusted blindly."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from retrieval.errors import ConfigurationError, MissingExtra
+from retrieval.model_folder import ModelFolder
+from retrieval.runtime import RuntimeOptions, choose, load_encoder
+from retrieval.runtime.cache import MANIFEST, ModelCache
+from retrieval.runtime.openvino_runtime import OpenVinoEncoder
+from retrieval.runtime.torch_runtime import TorchEncoder
+from tests.conftest import silent
+
+TEXTS = ["The seal is made of viton.", "pump " * 400, "KC-7/b", "  Ünïcödé\n\n "]
+AUTO = RuntimeOptions(precision="fp32", threads=2)
+
+
+def transformer(folder, tokenizer, seed=0):
+    """Two random layers over the default encoder's vocabulary."""
+    import torch
+    from sentence_transformers.base.modules import Transformer
+    from transformers import AutoTokenizer, BertConfig, BertModel
+
+    torch.manual_seed(seed)
+    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
+    shape["initializer_range"] = 0.3  # or all texts have nearly the same vector
+    BertModel(BertConfig(vocab_size=30522, intermediate_size=64, **shape)).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(tokenizer, model_max_length=64).save_pretrained(folder)
+    return Transformer(str(folder), max_seq_length=64)
+
+
+def saved(modules, folder, **options) -> ModelFolder:
+    from sentence_transformers import SentenceTransformer
+
+    SentenceTransformer(modules=modules, device="cpu", **options).save(str(folder))
+    return ModelFolder(folder.name, folder)
+
+
+@pytest.fixture(scope="module")
+def tiny(model, tmp_path_factory) -> ModelFolder:
+    """A bi-encoder that is small, but has modules, prompts and a window that differ."""
+    from sentence_transformers.base.modules import Dense
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    folder = tmp_path_factory.mktemp("models")
+    network = transformer(folder / "network", model.path)
+    modules = [network, Pooling(32, "cls"), Dense(32, 16)]
+    prompts = {"query": "question: ", "document": "passage: "}
+    return saved(modules, folder / "tiny", prompts=prompts)
+
+
+def same(ours, theirs) -> bool:
+    passages = (ours.encode_passages(TEXTS) * theirs.encode_passages(TEXTS)).sum(axis=1)
+    questions = (ours.encode_questions(TEXTS) * theirs.encode_questions(TEXTS)).sum(axis=1)
+    return bool(min(passages.min(), questions.min()) > 0.999)
+
+
+def test_modules_prompts_and_window_come_over(tiny, tmp_path):
+    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO, silent)
+    assert isinstance(encoder, OpenVinoEncoder)
+    assert encoder.dimension == 16
+    assert same(encoder, TorchEncoder(tiny, "fp32"))
+    assert not same(encoder, TorchEncoder(replace(tiny, question_prompt=""), "fp32"))
+
+
+def test_two_separate_towers(model, tmp_path):
+    from sentence_transformers.base.modules import Router
+    from sentence_transformers.sentence_transformer.modules import Pooling
+
+    towers = [
+        [transformer(tmp_path / str(seed), model.path, seed), Pooling(32, "mean")]
+        for seed in (1, 2)
+    ]
+    (tmp_path / "router").mkdir()
+    routed = saved([Router.for_query_document(*towers)], tmp_path / "router")
+    (routed.path / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
+    encoder = load_encoder(routed, ModelCache(tmp_path / "cache"), AUTO, silent)
+    assert isinstance(encoder, OpenVinoEncoder)
+    assert same(encoder, TorchEncoder(routed, "fp32"))
+    question, passage = encoder.encode_questions(["seal"]), encoder.encode_passages(["seal"])
+    assert (question * passage).sum() < 0.9
+
+
+def test_what_cannot_be_compiled_runs_on_torch_and_says_why(model, tmp_path):
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
+    words = saved([StaticEmbedding(tokenizer, embedding_dim=16)], tmp_path / "words")
+    (words.path / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
+    cache, told = ModelCache(tmp_path / "cache"), []
+    encoder = load_encoder(words, cache, AUTO, told.append)
+    assert isinstance(encoder, TorchEncoder)
+    assert encoder.encode_passages(TEXTS).shape == (4, 16)
+    assert [line.split(" ")[0] for line in told] == ["compiling", "words"]
+    assert "torch runs it" in told[1]
+    again = []
+    load_encoder(words, cache, AUTO, again.append)
+    assert again == []
+    assert "cannot be compiled" in choose(words, cache, AUTO).reason
+    with pytest.raises(ConfigurationError, match="TWOTOWER_RUNTIME=auto"):
+        choose(words, cache, replace(AUTO, runtime="openvino"))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "foreign", "manifest", "missing"])
+def test_a_damaged_cache_is_compiled_anew(tiny, tmp_path, damage):
+    cache = ModelCache(tmp_path)
+    expected = load_encoder(tiny, cache, AUTO, silent).encode_passages(TEXTS)
+    folder = cache.path(tiny.fingerprint)
+    weights = next(folder.glob("*.bin"))
+    if damage == "truncated":
+        os.truncate(weights, 1000)
+    elif damage == "foreign":
+        weights.write_bytes(bytes(weights.stat().st_size))
+    elif damage == "manifest":
+        (folder / MANIFEST).write_text("[1, 2")
+    else:
+        weights.unlink()
+    told = []
+    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO, told.append)
+    assert len(told) == 1
+    assert np.abs(encoder.encode_passages(TEXTS) - expected).max() < 1e-6
+
+
+def test_a_model_that_changed_under_its_name_is_another_one(tiny, model, tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny.path, folder)
+    cache = ModelCache(tmp_path / "cache")
+    before = load_encoder(ModelFolder("m", folder, digests=cache.digests), cache, AUTO, silent)
+    old = before.encode_passages(TEXTS)
+    other = transformer(tmp_path / "other", model.path, seed=7)
+    other.save(str(tmp_path / "saved"))
+    weights = folder / "model.safetensors"
+    size = weights.stat().st_size
+    shutil.copyfile(tmp_path / "saved" / "model.safetensors", weights)
+    assert weights.stat().st_size == size
+    changed = ModelFolder("m", folder, digests=ModelCache(tmp_path / "cache").digests)
+    after = load_encoder(changed, cache, AUTO, silent)
+    assert np.abs(after.encode_passages(TEXTS) - old).max() > 0.1
+    assert same(after, TorchEncoder(changed, "fp32"))
+
+
+def test_a_cache_that_cannot_be_written_to(tiny, tmp_path):
+    (tmp_path / "file").write_text("")
+    told = []
+    encoder = load_encoder(tiny, ModelCache(tmp_path / "file" / "cache"), AUTO, told.append)
+    assert isinstance(encoder, TorchEncoder)
+    assert "TWOTOWER_CACHE_DIR" in told[-1]
+
+
+def test_a_full_disk_leaves_nothing_behind(tiny, tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
+    told = []
+    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO, told.append)
+    assert isinstance(encoder, TorchEncoder)
+    assert "No space left" in told[-1]
+    assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".lock"]
+
+
+def test_without_openvino(tiny, tmp_path, monkeypatch):
+    cache = ModelCache(tmp_path)
+    load_encoder(tiny, cache, AUTO, silent)
+
+    def broken():
+        raise RuntimeError("libtbb.so.12: cannot open shared object file")
+
+    monkeypatch.setattr("openvino.Core", broken)  # installed, and does not load
+    with pytest.raises(ConfigurationError, match="TWOTOWER_RUNTIME=torch"):
+        load_encoder(tiny, cache, AUTO, silent).encode_questions(["x"])
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    assert choose(tiny, cache, AUTO).reason == "openvino is not installed"
+    with pytest.raises(MissingExtra, match="pip install openvino"):
+        choose(tiny, cache, replace(AUTO, runtime="openvino"))
+
+
+def test_bf16_where_the_processor_has_none_is_fp32(tiny, tmp_path, monkeypatch):
+    cache = ModelCache(tmp_path)
+    exact = load_encoder(tiny, cache, AUTO, silent).encode_passages(TEXTS)
+    monkeypatch.setattr("retrieval.runtime.openvino_runtime.has_bf16", lambda: False)
+    forced = load_encoder(tiny, cache, replace(AUTO, precision="bf16"), silent)
+    assert np.abs(forced.encode_passages(TEXTS) - exact).max() < 1e-6
+
+
+def test_processes_that_compile_at_once_share_one_result(tiny, twotower, tmp_path):
+    environment = twotower.environment | {
+        "TWOTOWER_CACHE_DIR": str(tmp_path / "shared"),
+        "TWOTOWER_RUNTIME": "openvino",
+    }
+    command = [sys.executable, "-m", "app", "encoder", "compile", str(tiny.path)]
+    both = [
+        subprocess.Popen(
+            command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    for process in both:
+        out, err = process.communicate(timeout=120)
+        assert process.returncode == 0, err
+        assert "is compiled, in" in out
+        assert "Traceback" not in err
+    cache = ModelCache(tmp_path / "shared")
+    assert cache.find(tiny.fingerprint)
+    assert len(list((cache.folder / "models").glob("*/" + MANIFEST))) == 1
+
+
+def test_gc_keeps_what_the_settings_name(tiny, twotower, model, tmp_path):
+    shared = {"TWOTOWER_CACHE_DIR": str(tmp_path / "shared")}
+    cache = ModelCache(tmp_path / "shared")
+    load_encoder(tiny, cache, AUTO, silent)
+    kept = twotower("gc", **shared, TWOTOWER_ENCODER=str(tiny.path))
+    assert kept.out == "removed 0 compiled models, 0.0 MB\n"
+    gone = twotower("gc", **shared)
+    assert gone.out.startswith("removed 1 compiled models, ")
+    assert cache.find(tiny.fingerprint) is None
+
+
+def test_status_tells_what_runs(tiny, twotower, tmp_path):
+    before = twotower("status", "--json", TWOTOWER_CACHE_DIR=str(tmp_path), TWOTOWER_RUNTIME="auto")
+    assert before.json["encoder"]["runtime"]["compiled"] is False
+    shown = twotower("status", TWOTOWER_RUNTIME="torch", TWOTOWER_PRECISION="fp32").out
+    assert "runtime         torch, passages in fp32, questions in fp32" in shown
+    ready = twotower("status", "--json", TWOTOWER_RUNTIME="openvino").json["encoder"]["runtime"]
+    assert (ready["name"], ready["compiled"]) == ("openvino", True)
+    assert ready["precision"] in {"bf16", "fp32"}
+    json.dumps(ready)
