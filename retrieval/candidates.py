@@ -5,7 +5,7 @@ a passage's fused score depends on the passage and the question alone, not on ho
 were asked for.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -83,11 +83,13 @@ class Asked:
         pairs = zip(self.bm25.indices, self.bm25.values, strict=True)
         return sum(value * self.idf.get(term, 0.0) for term, value in pairs)
 
-    def normalised(self, name: LegName, score: float) -> float:
-        """Put a leg's score on the scale of the convex fusion."""
+    def normaliser(self, name: LegName) -> Callable[[float], float]:
+        """Make what puts a leg's scores on the scale of the convex fusion."""
         if name == DENSE:
-            return standing_out(score, *self.background)
-        return coverage(score, self.question_idf)
+            mean, deviation = self.background
+            return lambda score: standing_out(score, mean, deviation)
+        whole = self.question_idf
+        return lambda score: coverage(score, whole)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +98,10 @@ class Found:
 
     Attributes
     ----------
-    legs
-        Place by passage, for each leg that ran; without a rank where only the other leg ranked it.
+    rankings
+        What each leg that ran gave, best first.
+    filled
+        What a leg gave when asked for passages that only the other one ranked.
     ranking
         The fused ranking.
     exhausted
@@ -105,13 +109,23 @@ class Found:
     """
 
     asked: Asked
-    legs: Mapping[LegName, Mapping[UUID, LegScore]]
+    rankings: Mapping[LegName, list[Scored]]
+    filled: Mapping[LegName, list[Scored]]
     ranking: list[Scored]
     exhausted: bool
 
     def best(self, name: LegName) -> list[float]:
         """A leg's scores, best first."""
-        return sorted((place.score for place in self.legs.get(name, {}).values()), reverse=True)
+        return [item.score for item in self.rankings.get(name, ())]
+
+    def places(self, name: LegName, ids: Container[UUID]) -> dict[UUID, LegScore]:
+        """Passages in a leg, those that it has; without a rank where the other leg ranked them."""
+        ranked = enumerate(self.rankings.get(name, ()), start=1)
+        places = {item.id: LegScore(rank, item.score) for rank, item in ranked if item.id in ids}
+        for item in self.filled.get(name, ()):
+            if item.id in ids:
+                places[item.id] = LegScore(None, item.score)
+        return places
 
 
 class Searcher:
@@ -155,7 +169,7 @@ class Searcher:
         rankings = [{leg.name: next(answers) for leg in legs} for legs in batches]
         filled: list[dict[LegName, list[Scored]]] = [{} for _ in asked]
         if options.mode == "hybrid" and options.fusion == "convex":
-            filled = self._filled(asked, rankings)
+            filled = self._filled(asked, rankings, depth)
         return [
             self._fused(one, ranking, more, options, depth)
             for one, ranking, more in zip(asked, rankings, filled, strict=True)
@@ -202,18 +216,23 @@ class Searcher:
         return {t: words[t] for t in expanded.indices if t not in own and t in words}
 
     def _filled(
-        self, asked: Sequence[Asked], rankings: Sequence[Mapping[LegName, list[Scored]]]
+        self,
+        asked: Sequence[Asked],
+        rankings: Sequence[Mapping[LegName, list[Scored]]],
+        depth: int,
     ) -> list[dict[LegName, list[Scored]]]:
-        """Ask each leg for the scores of the passages that only the other one ranked."""
+        """Ask each leg for the scores of the passages that only the other one ranked.
+
+        A leg that gave fewer than ``depth`` has no score for any other passage.
+        """
         filled: list[dict[LegName, list[Scored]]] = [{} for _ in asked]
         wanted: list[tuple[dict[LegName, list[Scored]], Leg]] = []
         for one, ranking, more in zip(asked, rankings, filled, strict=True):
             ranked = {name: {item.id for item in items} for name, items in ranking.items()}
             for leg in one.legs:
                 lacking = set().union(*ranked.values()) - ranked[leg.name]
-                if lacking:
-                    ids = tuple(sorted(lacking))
-                    wanted.append((more, replace(leg, where=Filter(ids=ids))))
+                if lacking and len(ranked[leg.name]) >= depth:
+                    wanted.append((more, replace(leg, where=Filter(ids=tuple(lacking)))))
         if wanted:
             most = max(len(leg.where.ids or ()) for _, leg in wanted)
             answers = self._collection.search([leg for _, leg in wanted], most)
@@ -229,15 +248,8 @@ class Searcher:
         options: SearchOptions,
         depth: int,
     ) -> Found:
-        legs = {
-            name: {
-                **{item.id: LegScore(r, item.score) for r, item in enumerate(items, start=1)},
-                **{item.id: LegScore(None, item.score) for item in filled.get(name, [])},
-            }
-            for name, items in rankings.items()
-        }
         exhausted = all(len(items) < depth for items in rankings.values())
-        return Found(asked, legs, _ranking(asked, rankings, legs, options), exhausted)
+        return Found(asked, rankings, filled, _ranking(asked, rankings, filled, options), exhausted)
 
     def _background(self, question: Vectors) -> tuple[float, float]:
         if self._sample is None:
@@ -251,24 +263,25 @@ class Searcher:
 def _ranking(
     asked: Asked,
     rankings: Mapping[LegName, list[Scored]],
-    legs: Mapping[LegName, Mapping[UUID, LegScore]],
+    filled: Mapping[LegName, list[Scored]],
     options: SearchOptions,
 ) -> list[Scored]:
     if len(rankings) == 1:
         return ordered(next(iter(rankings.values())))
     weights = leg_weights(options)
     if options.fusion == "convex":
-        normalised = [
-            {id: asked.normalised(name, place.score) for id, place in legs[name].items()}
-            for name in weights
-        ]
+        normalised = []
+        for name in weights:
+            normalise = asked.normaliser(name)
+            items = (*rankings[name], *filled.get(name, ()))
+            normalised.append({item.id: normalise(item.score) for item in items})
         return convex(normalised, list(weights.values()))
-    normalise = {
+    stretch = {
         "minmax": lambda ranking: min_max(ranking, options.candidates),
         "rrf": reciprocal_rank,
         "dbsf": distribution,
     }[options.fusion]
-    return fused([rankings[name] for name in weights], normalise, list(weights.values()))
+    return fused([rankings[name] for name in weights], stretch, list(weights.values()))
 
 
 def leg_weights(options: SearchOptions) -> dict[LegName, float]:

@@ -37,6 +37,7 @@ class Collection:
         self.name = name
         self._store = store
         self._indexed: set[str] = set()
+        self._idf: dict[int, float] = {}  # of terms that were asked for since the last write
 
     def card(self) -> IndexCard | None:
         """Read the card; ``None`` where the collection was created but never written to."""
@@ -71,6 +72,7 @@ class Collection:
     ) -> None:
         """Write chunks with their vectors, ``dense`` of shape (n, d)."""
         self._index_metadata(chunks)
+        self._idf.clear()
         self._store.upsert(
             [
                 Point(chunk.id, chunk_payload(chunk), vector, sparse)
@@ -106,6 +108,7 @@ class Collection:
     def remove(self, ids: Sequence[UUID]) -> None:
         """Remove chunks or records."""
         if ids:
+            self._idf.clear()
             self._store.delete(ids)
 
     def search(self, legs: Sequence[Leg], depth: int) -> list[list[Scored]]:
@@ -128,11 +131,14 @@ class Collection:
         -----
         ``ln(1 + (N - n + 0.5) / (n + 0.5))`` for ``n`` of ``N`` chunks, as the engine computes it.
         """
-        known = self._store.idf(terms)
-        if len(known) == len(terms):
-            return known
-        absent = math.log(1 + (self.count("chunk") + 0.5) / 0.5)
-        return {term: known.get(term, absent) for term in terms}
+        missing = [term for term in terms if term not in self._idf]
+        if missing:
+            known = self._store.idf(missing)
+            if len(known) < len(missing):
+                absent = math.log(1 + (self.count("chunk") + 0.5) / 0.5)
+                known = dict.fromkeys(missing, absent) | known
+            self._idf |= known
+        return {term: self._idf[term] for term in terms}
 
     def sample(self, size: int) -> Vectors:
         """Read the dense vectors of the first chunks by id, which is at random: (n, d) float32."""

@@ -73,8 +73,8 @@ class Explainer:
 def _parts(found: Found, options: SearchOptions, id: UUID) -> dict[LegName, tuple[float, float]]:
     parts = {}
     for name, weight in leg_weights(options).items():
-        place = found.legs[name].get(id)
-        parts[name] = (weight, found.asked.normalised(name, place.score) if place else 0.0)
+        place = found.places(name, (id,)).get(id)
+        parts[name] = (weight, found.asked.normaliser(name)(place.score) if place else 0.0)
     return parts
 
 

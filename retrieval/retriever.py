@@ -19,7 +19,7 @@ from retrieval.options import MAX_LIMIT, SearchOptions
 from retrieval.rerank import Reranker
 from retrieval.selection import at_most_per_document, combined, diverse
 from retrieval.store.protocol import BM25, DENSE
-from retrieval.types import Chunk, Hit, Judgement, LegName, LegScore, Reranked, Scored
+from retrieval.types import Chunk, Hit, Judgement, Reranked, Scored
 from retrieval.vectors import Vectors
 
 _RERANK_BATCH = 16  # passages between two looks at the clock
@@ -161,8 +161,14 @@ class Retriever:
         found = self._deepened(found, options, chunks)
         ranking, reranked, out_of_time = self._reranked(found, options, chunks, started)
         chosen = self._chosen(ranking, options, chunks)
-        fused = {item.id: (place, item.score) for place, item in enumerate(found.ranking)}
-        positions = {item.id: place for place, item in enumerate(ranking)}
+        shown = {item.id for item in chosen}
+        fused = {
+            item.id: (place, item.score)
+            for place, item in enumerate(found.ranking)
+            if item.id in shown
+        }
+        positions = {item.id: place for place, item in enumerate(ranking) if item.id in shown}
+        places = {name: found.places(name, shown) for name in LEGS["hybrid"]}
         judgement = self._judgement(found, reranked, options)
         explanations = (
             self._explainer.explain(found, options, chunks.read([item.id for item in chosen]))
@@ -177,7 +183,7 @@ class Retriever:
                     rank=len(hits) + 1,
                     score=item.score,
                     chunk=chunks.one(item.id),
-                    legs=_legs_of(found, item.id),
+                    legs={name: places[name].get(item.id) for name in places},
                     fused=score,
                     reranked=Reranked(reranked[item.id], place - positions[item.id])
                     if item.id in reranked
@@ -243,12 +249,12 @@ class Retriever:
     def _judgement(
         self, found: Found, reranked: Mapping[UUID, float], options: SearchOptions
     ) -> Judgement:
-        if len(found.legs) < len(LEGS["hybrid"]):
+        if len(found.rankings) < len(LEGS["hybrid"]):
             return Judgement()
         described = features(
             found.best(DENSE),
             found.asked.background,
-            found.asked.normalised(BM25, max(found.best(BM25), default=0.0)),
+            found.asked.normaliser(BM25)(max(found.best(BM25), default=0.0)),
             max(reranked.values()) if reranked else None,
         )
         calibration = self._card.calibrations.get(options.rerank)
@@ -283,10 +289,6 @@ class _Chunks:
     @property
     def sources(self) -> dict[UUID, str]:
         return {id: chunk.provenance.source for id, chunk in self._known.items()}
-
-
-def _legs_of(found: Found, id: UUID) -> dict[LegName, LegScore | None]:
-    return {name: found.legs.get(name, {}).get(id) for name in LEGS["hybrid"]}
 
 
 def _no_reranker(kind: str) -> Reranker:

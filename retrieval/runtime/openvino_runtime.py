@@ -192,28 +192,28 @@ class OpenVinoEncoder:
 
     def __init__(self, model: ModelFolder, network: CompiledNetwork) -> None:
         self.model = model
-        self._network = network
+        self.network = network
 
     @property
     def dimension(self) -> int:
         """See `Encoder.dimension`."""
-        return self._network.manifest.dimension
+        return self.network.manifest.dimension
 
     def encode_questions(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode_questions`."""
-        return self._vectors(self._network.run("question", texts, _EMBEDDING, soon=True))
+        return self._vectors(self.network.run("question", texts, _EMBEDDING, soon=True))
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See `Encoder.encode_passages`."""
-        return self._vectors(self._network.run("passage", texts, _EMBEDDING))
+        return self._vectors(self.network.run("passage", texts, _EMBEDDING))
 
     def question_tokens(self, text: str) -> Vectors:
         """See `Encoder.question_tokens`."""
-        return unit_rows(self._network.run("question", [text], _TOKENS, soon=True)[0])
+        return unit_rows(self.network.run("question", [text], _TOKENS, soon=True)[0])
 
     def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
         """See `Encoder.passage_tokens`."""
-        return [unit_rows(rows) for rows in self._network.run("passage", texts, _TOKENS)]
+        return [unit_rows(rows) for rows in self.network.run("passage", texts, _TOKENS)]
 
     def _vectors(self, rows: Sequence[Vectors]) -> Vectors:
         return unit_rows(np.reshape(rows, (len(rows), self.dimension)))

@@ -1,0 +1,1 @@
+"""Comparable systems on the same passages, the same model and the same machine."""
