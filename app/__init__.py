@@ -1,1 +1,5 @@
-"""The application: settings, wiring, and the ways in."""
+"""The application: settings, the command line, and what every way in shares."""
+
+from app.threads import limit_blas
+
+limit_blas()  # before anything below imports NumPy

@@ -8,13 +8,26 @@ import os
 from pathlib import Path
 
 
-def limit_threads(count: int = 0) -> int:
-    """Set the thread counts of OpenMP, BLAS and tokenizers; 0 takes the cores we may use.
+def limit_blas() -> None:
+    """Keep NumPy's BLAS to one thread: its products are small. It reads this when it is loaded."""
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-    Variables that the person set are left alone. Must run before NumPy or torch is imported.
+
+def limit_threads(count: int = 0) -> int:
+    """Set the thread counts of what is loaded later: OpenMP (torch), MKL, tokenizers.
+
+    Variables that the person set are left alone.
+
+    Parameters
+    ----------
+    count
+        0 takes the cores that we may use.
+
+    Returns
+    -------
+    The count, for what takes it as an argument: OpenVINO.
     """
     count = count or usable_cores()
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     os.environ.setdefault("OMP_NUM_THREADS", str(count))
     os.environ.setdefault("MKL_NUM_THREADS", str(count))
     os.environ.setdefault("RAYON_NUM_THREADS", str(count))

@@ -9,11 +9,16 @@ saved is the time that importing the runtimes and the parsers takes; nothing is
 replaced.
 """
 
+import importlib
 import json
 import os
 import runpy
 import sys
 from multiprocessing import forkserver
+
+RUNTIMES = ["retrieval.retriever", "retrieval.runtime", "openvino"]
+if os.environ.get("TWOTOWER_TEST_RUNTIME") == "torch":
+    RUNTIMES += ["torch", "sentence_transformers"]
 
 
 def run(request: dict) -> None:
@@ -42,13 +47,9 @@ def run(request: dict) -> None:
 
 def serve() -> None:
     # Imported, never run: a fork of a process whose libraries have started threads would hang.
-    import openvino  # noqa: F401
-
-    import retrieval.retriever
-    import retrieval.runtime  # noqa: F401
-
-    if os.environ.get("TWOTOWER_TEST_RUNTIME") == "torch":
-        import torch  # noqa: F401
+    # openvino comes after our runtime, which keeps it from sending its reports.
+    for name in ("app.evaluation", "app.ingestion", "app.render", "app.status", *RUNTIMES):
+        importlib.import_module(name)
     forkserver.set_forkserver_preload(["ingest.loaders.preload"])
     forkserver.ensure_running()
     answers = os.fdopen(os.dup(1), "w", buffering=1)

@@ -11,6 +11,7 @@ from tests.conftest import HANDBOOK, RUNTIME
 # Packages that take long to import, or that only one way in needs.
 WATCHED = {
     "torch", "sentence_transformers", "transformers", "openvino", "unstructured", "spacy",
+    "openvino_telemetry",
     "pandas", "pypdfium2", "docx", "numpy", "scipy", "sklearn", "matplotlib", "ir_measures",
     "langchain_core", "streamlit", "qdrant_client", "huggingface_hub", "yaml", "asyncio",
 }  # fmt: skip
