@@ -223,8 +223,7 @@ class Retriever:
         """Look deeper while so few documents fill the candidates that hits would be missing."""
         depth = options.candidates
         while options.per_document:
-            chunks.read([item.id for item in found.ranking])
-            kept = at_most_per_document(found.ranking, options.per_document, chunks.sources)
+            kept = _few_of_each(found.ranking, options, chunks)
             if len(kept) >= options.limit or found.exhausted or depth >= MAX_LIMIT:
                 break
             depth = min(4 * depth, MAX_LIMIT)
@@ -236,7 +235,7 @@ class Retriever:
     ) -> list[Scored]:
         """Cut the ranking to the hits that are shown; a passage that is gone meanwhile is not."""
         if options.per_document:
-            ranking = at_most_per_document(ranking, options.per_document, chunks.sources)
+            ranking = _few_of_each(ranking, options, chunks)
         if options.diversity:
             ranking = ranking[: options.candidates]
             vectors = self._collection.dense_vectors([item.id for item in ranking])
@@ -289,6 +288,19 @@ class _Chunks:
     @property
     def sources(self) -> dict[UUID, str]:
         return {id: chunk.provenance.source for id, chunk in self._known.items()}
+
+
+def _few_of_each(ranking: list[Scored], options: SearchOptions, chunks: _Chunks) -> list[Scored]:
+    """Leave passages out whose document has enough of them, reading no more than is needed."""
+    enough = options.candidates if options.diversity else options.limit
+    looked_at = 2 * enough
+    while True:
+        first = ranking[:looked_at]
+        chunks.read([item.id for item in first])
+        kept = at_most_per_document(first, options.per_document, chunks.sources)
+        if len(kept) >= enough or looked_at >= len(ranking):
+            return kept
+        looked_at *= 2
 
 
 def _no_reranker(kind: str) -> Reranker:

@@ -13,11 +13,13 @@ from retrieval.vectors import Vectors
 def at_most_per_document(
     ranking: Sequence[Scored], most: int, source_of: Mapping[UUID, str]
 ) -> list[Scored]:
-    """Keep the first ``most`` passages of each document."""
+    """Keep the first ``most`` passages of each document; one without a source is gone."""
     seen: Counter[str] = Counter()
     kept = []
     for item in ranking:
-        source = source_of[item.id]
+        source = source_of.get(item.id)
+        if source is None:
+            continue
         seen[source] += 1
         if seen[source] <= most:
             kept.append(item)

@@ -23,6 +23,8 @@ def test_at_most_so_many_of_one_document():
     kept = at_most_per_document(ranking(5, 4, 3, 2, 1), 1, sources)
     assert [item.id.int for item in kept] == [0, 2]
     assert len(at_most_per_document(ranking(5, 4, 3, 2, 1), 2, sources)) == 4
+    gone = {id: source for id, source in sources.items() if id != IDS[0]}
+    assert [item.id.int for item in at_most_per_document(ranking(5, 4, 3), 1, gone)] == [1, 2]
 
 
 def test_diversity_prefers_what_is_unlike_the_hits_before():
