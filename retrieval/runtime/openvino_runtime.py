@@ -23,7 +23,7 @@ FIELDS = {"input_ids": "ids", "attention_mask": "attention_mask", "token_type_id
 # Not part of the graphs: in bf16, every score near 1 would become the same.
 ACTIVATIONS: dict[str, Callable[[Vectors], Vectors]] = {
     "identity": lambda scores: scores,
-    "sigmoid": lambda scores: np.reciprocal(1 + np.exp(-scores), dtype=np.float32),
+    "sigmoid": lambda scores: 0.5 + 0.5 * np.tanh(0.5 * scores),  # does not overflow
 }
 TOKENIZER = "tokenizer.json"
 _GROUP = 1024  # texts that are tokenised while the group before them is computed
@@ -117,7 +117,7 @@ class CompiledNetwork:
 
     def _tensors(self, encodings: Sequence[Encoding]) -> list[NDArray[np.int64]]:
         """Pad a batch to its longest: one (texts, tokens) array for each input of the graph."""
-        width = max(len(encoding) for encoding in encodings)
+        width = max(1, *(len(encoding) for encoding in encodings))
         left = self._padding.get("direction") == "left"
         fill = {"input_ids": self._padding.get("pad_id", 0)}
         arrays = [
