@@ -36,8 +36,8 @@ _MARK = "bold yellow"
 
 
 def print_json(value: object) -> None:
-    """Print one JSON object on standard output."""
-    print(json.dumps(value, ensure_ascii=False, indent=2))
+    """Print one JSON object on standard output, at once: `--watch` prints another much later."""
+    print(json.dumps(value, ensure_ascii=False, indent=2), flush=True)
 
 
 @contextlib.contextmanager

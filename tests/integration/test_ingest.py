@@ -350,11 +350,16 @@ def test_watching_brings_in_what_changes(twotower, folder):
             assert time.monotonic() < deadline, out.read_text()
             time.sleep(0.1)
 
-    wait_for('"added":2')
-    (folder / "new.md").write_text("# New\n\nKayaks hang in the loft.")
-    wait_for('"added":1')
-    (folder / "parking.md").unlink()
-    wait_for('"removed":1')
-    os.kill(process, signal.SIGINT)
+    try:
+        wait_for('"added":2')
+        (folder / "new.md").write_text("# New\n\nKayaks hang in the loft.")
+        wait_for('"added":1')
+        (folder / "parking.md").unlink()
+        wait_for('"removed":1')
+        os.kill(process, signal.SIGINT)
+    except BaseException:
+        os.kill(process, signal.SIGKILL)  # or whatever is forked next waits for this one
+        twotower.wait()
+        raise
     assert twotower.wait().code == 0
     assert sorted(chunks_by_source(twotower.data_dir)) == ["new.md", "notes/seals.txt"]
