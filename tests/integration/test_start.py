@@ -11,7 +11,6 @@ from tests.conftest import HANDBOOK, RUNTIME
 # Packages that take long to import, or that only one way in needs.
 WATCHED = {
     "torch", "sentence_transformers", "transformers", "openvino", "unstructured", "spacy",
-    "openvino_telemetry",
     "pandas", "pypdfium2", "docx", "numpy", "scipy", "sklearn", "matplotlib", "ir_measures",
     "langchain_core", "streamlit", "qdrant_client", "huggingface_hub", "yaml", "asyncio",
 }  # fmt: skip
@@ -55,6 +54,23 @@ def test_nothing_is_imported_that_is_not_needed(handbook, arguments, expected):
 def test_an_ingestion_that_embeds_nothing_loads_no_model(handbook):
     modules = imported(handbook, "ingest", HANDBOOK)
     assert modules.isdisjoint({"torch", "sentence_transformers", "openvino", "unstructured"})
+
+
+def test_openvino_reports_to_nobody(handbook):
+    """Its telemetry package, where it is installed, is kept from being imported."""
+    script = (
+        "import sys, retrieval.runtime, openvino;"
+        "print(sorted(n for n in sys.modules if n.startswith('openvino_telemetry.')),"
+        " sys.modules['openvino_telemetry'], type(openvino.tools.ovc.telemetry).__module__)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=handbook.environment,
+    )
+    assert done.stdout == "[] None openvino.tools.ovc.telemetry_stub\n"
 
 
 @pytest.mark.parametrize(
