@@ -22,10 +22,11 @@ def compile_encoder(
     application = load_application(encoder=name)
     application.encoder()
     choice = application.runtime_choice()
-    if choice.runtime == "openvino":
+    if choice.manifest is not None:
         print(f"{application.settings.encoder} is compiled, in {application.models.folder}")
     else:
-        print(f"{application.settings.encoder} runs on torch: {choice.reason or 'as set'}")
+        kept = "as set" if choice.runtime == "torch" else "the cache did not take it"
+        print(f"{application.settings.encoder} runs on torch: {choice.reason or kept}")
 
 
 @app.command()

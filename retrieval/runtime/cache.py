@@ -11,6 +11,7 @@ A folder appears whole or not at all. What is read back is compared with its man
 or foreign file makes the folder worthless, and it is compiled anew.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -137,15 +138,21 @@ class ModelCache:
         return manifest
 
     def remove_others(self, fingerprints: Collection[str]) -> tuple[int, int]:
-        """Remove every model but these; how many, and how many bytes they took."""
+        """Remove every model but these; how many, and how many bytes they took.
+
+        One that a process is compiling now is left alone.
+        """
+        from filelock import FileLock, Timeout  # noqa: PLC0415 - as above
+
         kept = {self.path(fingerprint).name for fingerprint in fingerprints}
         models = self.folder / "models"
         removed = bytes_freed = 0
         for folder in sorted(models.iterdir()) if models.is_dir() else ():
-            if folder.is_dir() and folder.name not in kept:
+            if not folder.is_dir() or folder.name in kept:
+                continue
+            with contextlib.suppress(Timeout), FileLock(folder.with_suffix(".lock"), timeout=0):
                 bytes_freed += sum(file.stat().st_size for file in folder.iterdir())
                 shutil.rmtree(folder)
-                folder.with_suffix(".lock").unlink(missing_ok=True)
                 removed += 1
         return removed, bytes_freed
 

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from filelock import FileLock
 
 from retrieval.errors import ConfigurationError, MissingExtra
 from retrieval.model_folder import ModelFolder
@@ -155,6 +156,15 @@ def test_a_cache_that_cannot_be_written_to(tiny, tmp_path):
     assert "TWOTOWER_CACHE_DIR" in told[-1]
 
 
+def test_compiling_into_such_a_cache_does_not_say_that_it_did(tiny, twotower, tmp_path):
+    (tmp_path / "file").write_text("")
+    nowhere = {"TWOTOWER_CACHE_DIR": str(tmp_path / "file"), "TWOTOWER_RUNTIME": "auto"}
+    done = twotower("encoder", "compile", tiny.path, **nowhere)
+    assert done.code == 0
+    assert done.out.endswith("runs on torch: the cache did not take it\n")
+    assert "TWOTOWER_CACHE_DIR" in done.err
+
+
 def test_a_full_disk_leaves_nothing_behind(tiny, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
@@ -217,6 +227,8 @@ def test_gc_keeps_what_the_settings_name(tiny, twotower, model, tmp_path):
     load_encoder(tiny, cache, AUTO, silent)
     kept = twotower("gc", **shared, TWOTOWER_ENCODER=str(tiny.path))
     assert kept.out == "removed 0 compiled models, 0.0 MB\n"
+    with FileLock(cache.path(tiny.fingerprint).with_suffix(".lock")):  # as one that compiles it
+        assert twotower("gc", **shared).out == "removed 0 compiled models, 0.0 MB\n"
     gone = twotower("gc", **shared)
     assert gone.out.startswith("removed 1 compiled models, ")
     assert cache.find(tiny.fingerprint) is None
