@@ -1,12 +1,9 @@
 """The command line: what scripts rely on is in the README's contract."""
 
-import contextlib
 import dataclasses
 import difflib
 import io
-import signal
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app import cli_evaluation, cli_models  # noqa: F401 - they add their commands
+from app import cli_evaluation, cli_models, cli_versions  # noqa: F401 - they add their commands
 from app.command_line import (
     INTERRUPTED,
     CollectionOption,
@@ -22,6 +19,7 @@ from app.command_line import (
     JsonOption,
     app,
     complain,
+    interrupted_gently,
     load_application,
     reported,
 )
@@ -149,24 +147,6 @@ def _print_plan(application: "Application", paths: list[Path], prune: bool, as_j
         raise typer.Exit(2)
 
 
-@contextlib.contextmanager
-def interrupted_gently() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C into a request to stop soon; the second one stops at once."""
-    asked = threading.Event()
-
-    def ask(_signal: int, _frame: object) -> None:
-        if asked.is_set():
-            raise KeyboardInterrupt
-        asked.set()
-        print("stopping after what is in hand; Ctrl-C again stops at once", file=sys.stderr)
-
-    before = signal.signal(signal.SIGINT, ask)
-    try:
-        yield asked.is_set
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
 @app.command(name="list")
 @reported
 def list_documents(collection: CollectionOption = None, as_json: JsonOption = False) -> None:
@@ -174,7 +154,7 @@ def list_documents(collection: CollectionOption = None, as_json: JsonOption = Fa
     from app import render  # noqa: PLC0415 - costs other commands their start
 
     application = load_application(collection=collection)
-    with application.catalog.open(application.settings.collection) as opened:
+    with application.catalog.open(application.settings.collection, brief=True) as opened:
         documents = sorted(opened.documents(), key=lambda record: record.source)
     if as_json:
         render.print_json([dataclasses.asdict(record) for record in documents])
@@ -193,7 +173,7 @@ def show(
     from app import render  # noqa: PLC0415 - costs other commands their start
 
     application = load_application(collection=collection)
-    with application.catalog.open(application.settings.collection) as opened:
+    with application.catalog.open(application.settings.collection, brief=True) as opened:
         record = _known(opened, source)
         chunks = opened.chunks_of(source)
     if as_json:
@@ -215,7 +195,7 @@ def delete(
     from app import render  # noqa: PLC0415 - costs other commands their start
 
     application = load_application(collection=collection)
-    with application.catalog.open(application.settings.collection) as opened:
+    with application.catalog.open(application.settings.collection, brief=True) as opened:
         for source in sources:
             _known(opened, source)  # all are there, or nothing is removed
         chunks = sum(opened.remove_document(source) for source in sources)
@@ -289,7 +269,7 @@ def search(
 
     question = question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
     application = load_application(collection=collection)
-    with application.catalog.open(application.settings.collection) as opened:
+    with application.catalog.open(application.settings.collection, brief=True) as opened:
         retriever = application.retriever(
             opened,
             mode=mode,
@@ -336,7 +316,7 @@ def facets(
     from app import render  # noqa: PLC0415 - costs other commands their start
 
     application = load_application(collection=collection)
-    with application.catalog.open(application.settings.collection) as opened:
+    with application.catalog.open(application.settings.collection, brief=True) as opened:
         narrowed = parse_filters(filters or (), opened.metadata_keys() if filters else ())
         counts = opened.facets(key, narrowed)
     if as_json:

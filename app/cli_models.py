@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from app.command_line import app, load_application, reported
+from app.command_line import app, complain, load_application, reported
+from retrieval.errors import InUse
 
 encoder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Work on the encoder.")
 app.add_typer(encoder, name="encoder")
@@ -32,8 +33,16 @@ def compile_encoder(
 @app.command()
 @reported
 def gc() -> None:
-    """Remove compiled models that the settings do not name."""
+    """Remove old versions of collections, and compiled models that the settings do not name."""
     application = load_application()
+    for name in application.catalog.names():
+        try:
+            versions = application.catalog.remove_old_versions(name)
+        except InUse as error:
+            complain(str(error))
+            continue
+        if versions:
+            print(f"removed {versions} old versions of '{name}'")
     used = {model.fingerprint for model in application.local_models()}
     removed, freed = application.models.remove_others(used)
     print(f"removed {removed} compiled models, {freed / 1e6:.1f} MB")

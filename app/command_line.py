@@ -1,9 +1,12 @@
 """What every command shares: the program, its common options, and how it ends."""
 
+import contextlib
 import functools
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -76,6 +79,24 @@ def load_application(**chosen: str | None) -> "Application":
     from app.wiring import Application  # noqa: PLC0415 - as above
 
     return Application(load_settings(None, **chosen))
+
+
+@contextlib.contextmanager
+def interrupted_gently() -> Iterator[Callable[[], bool]]:
+    """Turn the first Ctrl-C into a request to stop soon; the second one stops at once."""
+    asked = threading.Event()
+
+    def ask(_signal: int, _frame: object) -> None:
+        if asked.is_set():
+            raise KeyboardInterrupt
+        asked.set()
+        print("stopping after what is in hand; Ctrl-C again stops at once", file=sys.stderr)
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield asked.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def complain(message: str) -> None:

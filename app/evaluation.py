@@ -13,7 +13,6 @@ from evaluation import chunking, corpus, measure
 from evaluation.calibrate import Calibrated, calibrate
 from evaluation.dataset import Dataset, read_corpus, read_dataset
 from evaluation.tune import FEWEST_QUESTIONS, Tuned, candidates, choose
-from retrieval.catalog import Catalog
 from retrieval.collection import Collection
 from retrieval.errors import ConfigurationError
 from retrieval.model_folder import load_tokenizer
@@ -82,14 +81,14 @@ def _temporary(application: Application, folder: Path, progress: Progress) -> It
     dataset = read_dataset(folder, frozenset(document.id for document in documents))
     settings = chunk_settings(application)
     with tempfile.TemporaryDirectory(prefix="twotower-eval-") as place:
-        catalog = Catalog(Path(place))
+        catalog = application.local_catalog(Path(place))
         encoder = application.encoder()
         with corpus.write(
             [c for document in documents for c in corpus.chunks_of(document, encoder, settings)],
             encoder,
             settings,
             application.settings.language,
-            lambda dimension: catalog.create("evaluation", dimension),
+            lambda card: catalog.create("evaluation", card),
             lambda count: progress("encoding passages", count, 0),
         ) as collection:
             yield Bench(dataset, collection, application.retriever(collection), live=False)
@@ -166,7 +165,6 @@ def keep_winner(collection: Collection, winner: SearchOptions) -> dict[str, obje
     if chosen.get("depth") == measure.DEPTH:
         del chosen["depth"]
     card = collection.card()
-    assert card is not None
     collection.write_card(replace(card, search=chosen))
     return chosen
 
@@ -182,7 +180,6 @@ def run_calibration(opened: Bench, options: SearchOptions, progress: Progress) -
         lambda n: progress("calibrating", n, asked),
     )
     card = opened.collection.card()
-    assert card is not None
     kept = {**card.calibrations, options.rerank: result.calibration}
     opened.collection.write_card(replace(card, calibrations=kept))
     return result
@@ -203,13 +200,13 @@ def run_chunking(
             chunks.append(chunk)
         tokens[name] = tokenizer.encode(raw, add_special_tokens=False).offsets
     with tempfile.TemporaryDirectory(prefix="twotower-eval-") as place:
-        catalog = Catalog(Path(place))
+        catalog = application.local_catalog(Path(place))
         with corpus.write(
             chunks,
             encoder,
             settings,
             application.settings.language,
-            lambda dimension: catalog.create("evaluation", dimension),
+            lambda card: catalog.create("evaluation", card),
             lambda count: progress("encoding passages", count, len(chunks)),
         ) as collection:
             retriever = application.retriever(collection, limit=chunking.RETRIEVED)

@@ -17,6 +17,7 @@ from ingest.sync import Plan, plan
 from retrieval.errors import ConfigurationError
 from retrieval.lexical import Bm25Settings, check_language
 from retrieval.model_folder import count_tokens
+from retrieval.store.card import IndexCard
 
 _LEAST_CHUNK = 32  # tokens
 
@@ -104,24 +105,15 @@ class Ingestion:
         chunking = chunk_settings(application)
         collection, bm25 = None, Bm25Settings(language=settings.language)
         if application.catalog.exists(self._name):
-            with ExitStack() as opened:
-                found = opened.enter_context(application.catalog.open(self._name))
-                card = found.card()
-                # No card: a creation was interrupted, and is made anew with the first document.
-                if card is not None:
-                    card.require(
-                        self._name,
-                        fingerprint=application.model().fingerprint,
-                        encoder_name=application.model().name,
-                        chunking=chunking.to_card(),
-                        language=settings.language,
-                    )
-                    collection, bm25 = found, card.bm25
-                    self._close.push(opened.pop_all())
+            collection = self._close.enter_context(application.catalog.open(self._name))
+            card = collection.card()
+            chunking = chunk_settings(application, card)
+            card.require(self._name, application.model(), chunking.to_card(), settings.language)
+            bm25 = card.bm25
         return Pipeline(
             collection=collection,
-            create=lambda dimension: self._close.enter_context(
-                application.catalog.create(self._name, dimension)
+            create=lambda card: self._close.enter_context(
+                application.catalog.create(self._name, card)
             ),
             encoder=application.encoder,
             model=application.model(),
@@ -139,8 +131,13 @@ class Ingestion:
         self._close.close()
 
 
-def chunk_settings(application: Application) -> ChunkSettings:
+def chunk_settings(application: Application, card: IndexCard | None = None) -> ChunkSettings:
     """How documents are cut for the encoder in the settings.
+
+    Parameters
+    ----------
+    card
+        Of a collection that has documents: they decide what the settings leave open.
 
     Raises
     ------
@@ -151,6 +148,8 @@ def chunk_settings(application: Application) -> ChunkSettings:
     prompt = count_tokens(application.model())
     tokens = (settings.chunk_tokens or window) - prompt
     window -= prompt
+    if card is not None and not settings.chunk_tokens:
+        tokens = card.chunking["chunk_tokens"]
     if tokens > window:
         raise ConfigurationError(
             f"TWOTOWER_CHUNK_TOKENS is {tokens}, but encoder {settings.encoder} reads only "

@@ -9,7 +9,7 @@ import json
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -49,6 +49,18 @@ def waiting(what: str, quiet: bool) -> Iterator[None]:
         return
     with console.status(what):
         yield
+
+
+@contextlib.contextmanager
+def counting(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
+    """Show on a terminal how many chunks are done, and the time that is left."""
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed}/{task.total} chunks"),
+               TimeRemainingColumn())  # fmt: skip
+    shown = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
+    with shown:
+        task = shown.add_task(what, total=None)
+        yield lambda done, total: shown.update(task, completed=done, total=total)
 
 
 class ProgressWatcher(Watcher):
@@ -459,7 +471,7 @@ def print_status(state: dict[str, Any]) -> None:
     """Print settings and collections."""
     console = Console(highlight=False)
     encoder = state["encoder"]
-    console.print(f"data directory  {state['data_dir']}", soft_wrap=True, markup=False)
+    console.print(f"collections in  {state['place']}", soft_wrap=True, markup=False)
     console.print(f"engine          {state['engine']}")
     console.print(
         f"encoder         {encoder['name']}  (fingerprint {encoder['fingerprint'][:12]}, "
@@ -480,7 +492,7 @@ def print_status(state: dict[str, Any]) -> None:
             entry["name"],
             str(entry.get("documents", "-")),
             str(entry.get("chunks", "-")),
-            f"{entry['bytes'] / 2**20:.1f} MB",
+            "-" if entry["bytes"] is None else f"{entry['bytes'] / 2**20:.1f} MB",
             _encoder_cell(entry),
         )
     console.print(table)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from retrieval.errors import ConfigurationError
 
@@ -24,6 +24,40 @@ class Settings(BaseModel):
         None,
         description="Where compiled models are kept, for all data directories; empty takes the "
         "place that the system has for caches.",
+    )
+    qdrant_url: str = Field(
+        "",
+        description="A Qdrant server or cluster, as `http://HOST:6333`; empty keeps collections in "
+        "the data directory.",
+    )
+    qdrant_api_key: SecretStr = Field(SecretStr(""), description="Of the server.")
+    qdrant_grpc: bool = Field(
+        False, description="Whether points travel by gRPC (port 6334), where the server offers it."
+    )
+    qdrant_timeout: int = Field(30, ge=1, description="Seconds that one call may take.")
+    qdrant_ca_file: Path | None = Field(
+        None, description="Certificates to check the server's with; empty takes the system's."
+    )
+    shards: int = Field(0, ge=0, description="Of a new collection on a server; 0: the server's.")
+    replicas: int = Field(
+        0, ge=0, description="Copies of each shard of a new collection; 0: the server's."
+    )
+    write_consistency: int = Field(
+        0, ge=0, description="How many copies have to confirm a write; 0: the server's."
+    )
+    quantization: Literal["none", "int8", "turbo"] = Field(
+        "none",
+        description="Of the dense vectors that a new collection searches, at 1 byte or half a byte "
+        "a dimension; the best are scored again by the originals.",
+    )
+    on_disk: bool = Field(
+        False, description="Whether a new collection reads original vectors from disk."
+    )
+    index_threshold: int = Field(
+        50_000,
+        ge=0,
+        description="Chunks from which on `ingest` builds an index of an embedded collection at "
+        "its end; 0: never.",
     )
     collection: str = Field("documents", description="The collection that commands work on.")
     encoder: str = Field(

@@ -13,7 +13,8 @@ def read_status(application: Application) -> dict[str, Any]:
     settings, model = application.settings, application.model()
     return {
         "data_dir": str(settings.data_dir),
-        "engine": f"qdrant-edge {importlib.metadata.version('qdrant-edge-py')} (embedded)",
+        "place": application.catalog.place,
+        "engine": _engine(settings.qdrant_url),
         "encoder": {
             "name": model.name,
             "fingerprint": model.fingerprint,
@@ -22,6 +23,12 @@ def read_status(application: Application) -> dict[str, Any]:
         },
         "collections": [_entry(application, name) for name in application.catalog.names()],
     }
+
+
+def _engine(url: str) -> str:
+    if url:
+        return f"Qdrant server, by qdrant-client {importlib.metadata.version('qdrant-client')}"
+    return f"qdrant-edge {importlib.metadata.version('qdrant-edge-py')} (embedded)"
 
 
 def _runtime(application: Application) -> dict[str, Any]:
@@ -41,26 +48,28 @@ def _entry(application: Application, name: str) -> dict[str, Any]:
     catalog = application.catalog
     entry: dict[str, Any] = {"name": name, "bytes": catalog.size(name)}
     try:
-        with catalog.open(name) as collection:
-            card = collection.card()
+        versions = catalog.versions(name)
+        with catalog.open(name, brief=True) as collection:
             entry |= {
+                "version": versions.live,
+                "previous_version": versions.previous,
                 "documents": collection.count("document"),
                 "chunks": collection.count("chunk"),
-                **_built_with(card, application.model().fingerprint),
+                **_built_with(collection.card(), application.model().fingerprint),
             }
     except TwoTowerError as error:
         entry["error"] = str(error)
     return entry
 
 
-def _built_with(card: IndexCard | None, fingerprint: str) -> dict[str, Any]:
-    if card is None:
-        return {}
+def _built_with(card: IndexCard, fingerprint: str) -> dict[str, Any]:
     return {
         "encoder": card.encoder.name,
         "fingerprint": card.encoder.fingerprint,
         "matches_settings": card.encoder.fingerprint == fingerprint,
         "dimension": card.encoder.dimension,
+        "quantization": card.quantization,
+        "on_disk": card.on_disk,
         "chunking": dict(card.chunking),
         "bm25_avg_len": card.bm25.avg_len,
     }

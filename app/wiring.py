@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import fields
 from datetime import UTC, datetime
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
@@ -13,6 +14,7 @@ import platformdirs
 from app.settings import Settings
 from app.threads import limit_threads, usable_cores
 from retrieval.catalog import Catalog
+from retrieval.catalog.local import LocalCatalog
 from retrieval.collection import Collection
 from retrieval.encoder import Encoder, PairScorer
 from retrieval.errors import ConfigurationError
@@ -20,6 +22,7 @@ from retrieval.model_folder import ModelFolder, find_model, from_hub_cache, load
 from retrieval.options import SearchOptions
 from retrieval.rerank import Reranker
 from retrieval.runtime.cache import ModelCache
+from retrieval.store.protocol import StoreOptions
 
 if TYPE_CHECKING:
     from retrieval.retriever import Retriever
@@ -32,11 +35,53 @@ class Application:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.threads = limit_threads(settings.threads)
-        self.catalog = Catalog(settings.data_dir)
+        self.catalog: Catalog = (
+            self.server_catalog(settings.qdrant_url)
+            if settings.qdrant_url
+            else self.local_catalog(settings.data_dir)
+        )
         self.models = ModelCache(settings.cache_dir or platformdirs.user_cache_path("twotower"))
         self.model: Callable[[], ModelFolder] = cache(self._model)
         self.encoder: Callable[[], Encoder] = cache(self._encoder)
         self.reranker: Callable[[str], Reranker] = cache(self._reranker)
+
+    def store_options(self) -> StoreOptions:
+        """How the settings want new collections to be laid out."""
+        settings = self.settings
+        return StoreOptions(
+            settings.quantization,
+            settings.on_disk,
+            settings.shards,
+            settings.replicas,
+            settings.write_consistency,
+        )
+
+    def local_catalog(self, data_dir: Path) -> LocalCatalog:
+        """The embedded collections of a data directory."""
+        return LocalCatalog(data_dir, self.store_options(), _tell)
+
+    def server_catalog(self, url: str) -> Catalog:
+        """The collections of a Qdrant server; the settings tell how it is spoken to."""
+        from retrieval.catalog.server import ServerCatalog  # noqa: PLC0415 - takes half a second
+        from retrieval.store.server import Address, Server  # noqa: PLC0415 - as above
+
+        settings = self.settings
+        address = Address(
+            url,
+            settings.qdrant_api_key.get_secret_value(),
+            settings.qdrant_grpc,
+            settings.qdrant_timeout,
+            settings.qdrant_ca_file,
+        )
+        return ServerCatalog(
+            url, lambda: Server(address.connect(), url, _tell), self.store_options(), _tell
+        )
+
+    def catalog_at(self, place: str) -> Catalog:
+        """The collections of another place: a server's URL, or a data directory."""
+        if "://" in place:
+            return self.server_catalog(place)
+        return self.local_catalog(Path(place).expanduser())
 
     def _model(self, download: Callable[[str], str] | None = None) -> ModelFolder:
         settings = self.settings
@@ -98,11 +143,17 @@ class Application:
         from retrieval.retriever import Retriever  # noqa: PLC0415 - as above
 
         card = collection.card()
+
+        @cache
+        def encoder() -> Encoder:  # compared before a model is loaded, or even compiled, in vain
+            card.require(collection.name, self.model())
+            return self.encoder()
+
         return Retriever(
             collection,
-            self.encoder,
+            encoder,
             self.reranker,
-            self.options(card.search if card else {}, asked),
+            self.options(card.search, asked),
             self.settings.max_question_chars,
         )
 

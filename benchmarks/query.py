@@ -61,9 +61,7 @@ def grown(
 ) -> Collection:
     """Make a collection of ``size`` chunks."""
     card = original.card()
-    assert card is not None
-    collection = catalog.create(f"grown-{size}", dense.shape[1])
-    collection.write_card(card)
+    collection = catalog.create(f"grown-{size}", card)
     bm25 = Bm25(card.bm25)
     sparse = [bm25.encode_passage(chunk.encoded_text) for chunk in chunks]
     rng = np.random.default_rng(0)
@@ -84,7 +82,6 @@ def measure(application: Application, collection: Collection, questions: Sequenc
     """Time each stage for each question, in milliseconds."""
     encoder = application.encoder()
     card = collection.card()
-    assert card is not None
     bm25 = Bm25(card.bm25)
     searcher = Searcher(collection, bm25, encoder.encode_questions)
     retriever = Retriever(collection, lambda: encoder)

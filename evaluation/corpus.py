@@ -36,7 +36,7 @@ def write(
     encoder: Encoder,
     settings: ChunkSettings,
     language: str,
-    create: Callable[[int], Collection],
+    create: Callable[[IndexCard], Collection],
     progress: Callable[[int], None] = lambda _: None,
 ) -> Collection:
     """Write chunks to a new collection.
@@ -44,18 +44,13 @@ def write(
     Parameters
     ----------
     create
-        From the dimension of the vectors to an empty collection.
+        From a card to an empty collection.
     progress
         Told how many chunks were encoded just now.
     """
     bm25 = fitted(Bm25Settings(language=language), [chunk.encoded_text for chunk in chunks])
-    collection = create(encoder.dimension)
-    model = encoder.model
-    collection.write_card(
-        IndexCard(
-            EncoderCard(model.name, model.fingerprint, encoder.dimension), bm25, settings.to_card()
-        )
-    )
+    card = EncoderCard.of(encoder.model, encoder.dimension)
+    collection = create(IndexCard(card, bm25, settings.to_card()))
     lexical = Bm25(bm25)
     for start in range(0, len(chunks), _GROUP):
         group = chunks[start : start + _GROUP]

@@ -31,7 +31,7 @@ from ingest.report import FileOutcome, Status, Watcher
 from ingest.sync import Plan, PlannedFile
 from retrieval.collection import Collection
 from retrieval.encoder import Encoder
-from retrieval.errors import DocumentError
+from retrieval.errors import DocumentError, ServiceError
 from retrieval.lexical import Bm25, Bm25Settings, fitted
 from retrieval.model_folder import ModelFolder, load_tokenizer
 from retrieval.store.card import EncoderCard, IndexCard
@@ -103,7 +103,7 @@ class Pipeline:
         Open, or ``None`` where it does not exist yet: ``create`` makes it with the first document
         that can be read, so that a run in which all fail leaves nothing behind.
     create
-        From the dimension of the vectors to a new collection.
+        From a card to a new collection.
     encoder
         Makes the encoder when the first chunk has to be encoded.
     now
@@ -115,7 +115,7 @@ class Pipeline:
     def __init__(
         self,
         collection: Collection | None,
-        create: Callable[[int], Collection],
+        create: Callable[[IndexCard], Collection],
         encoder: Callable[[], Encoder],
         model: ModelFolder,
         settings: ChunkSettings,
@@ -301,6 +301,11 @@ class Pipeline:
         return []
 
     def _commit(self, collection: Collection, documents: Sequence[_Document]) -> list[FileOutcome]:
+        if not collection.is_live():
+            raise ServiceError(
+                f"collection '{collection.name}' was replaced by another version meanwhile: run "
+                "again, and what is missing there comes in"
+            )
         with self._timed("write"):
             return [self._commit_one(collection, document) for document in documents]
 
@@ -336,16 +341,13 @@ class Pipeline:
         encoder = self._encoder()
         texts = [chunk.encoded_text for document in documents for chunk in document.chunks]
         self._bm25 = fitted(self._bm25, texts)
-        collection = self._create(encoder.dimension)
-        name, fingerprint = self._model.name, self._model.fingerprint
-        collection.write_card(
+        return self._create(
             IndexCard(
-                encoder=EncoderCard(name, fingerprint, encoder.dimension),
+                encoder=EncoderCard.of(self._model, encoder.dimension),
                 bm25=self._bm25,
                 chunking=self._settings.to_card(),
             )
         )
-        return collection
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -7,14 +7,14 @@ only: the record of a source file, and the commit of its chunks) and one ``card`
 import itertools
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
 from typing import Self
 from uuid import UUID
 
 import numpy as np
 
-from retrieval.errors import ConfigurationError
+from retrieval.errors import ConfigurationError, IndexMismatch
 from retrieval.filters import KEYS, Condition, Filter, where
 from retrieval.store.card import IndexCard
 from retrieval.store.payload import (
@@ -31,18 +31,40 @@ _CARD_ID = UUID("00000000-0000-0000-0000-000000000001")
 
 
 class Collection:
-    """Chunks and document records over a store; close it, or use it as a context manager."""
+    """Chunks and document records over a store; close it, or use it as a context manager.
 
-    def __init__(self, name: str, store: Store) -> None:
+    Parameters
+    ----------
+    is_live
+        Whether this is still the version that searches go to.
+    """
+
+    def __init__(self, name: str, store: Store, is_live: Callable[[], bool] = lambda: True) -> None:
         self.name = name
+        self.is_live = is_live
         self._store = store
         self._indexed: set[str] = set()
         self._idf: dict[int, float] = {}  # of terms that were asked for since the last write
 
-    def card(self) -> IndexCard | None:
-        """Read the card; ``None`` where the collection was created but never written to."""
+    def has_card(self) -> bool:
+        """Whether there is a card: not where a creation was interrupted, or by something else."""
+        return _CARD_ID in self._store.retrieve([_CARD_ID])
+
+    def card(self) -> IndexCard:
+        """Read the card.
+
+        Raises
+        ------
+        IndexMismatch
+            If there is none, or it was written by another version of the program.
+        """
         payload = self._store.retrieve([_CARD_ID]).get(_CARD_ID)
-        return None if payload is None else IndexCard.from_payload(payload, self.name)
+        if payload is None:
+            raise IndexMismatch(
+                f"collection '{self.name}' has no card, so nothing tells what made its vectors: "
+                "use another name (--collection NAME)"
+            )
+        return IndexCard.from_payload(payload, self.name)
 
     def write_card(self, card: IndexCard) -> None:
         """Write the card: before the first chunk, and when something was learnt about searching."""
@@ -58,6 +80,11 @@ class Collection:
         found = self._store.scroll(where(kind="chunk", source=source))
         chunks = [chunk_from_payload(id, payload) for id, payload in found]
         return sorted(chunks, key=lambda chunk: (chunk.position, chunk.id.int))
+
+    def all_chunks(self) -> Iterator[Chunk]:
+        """Go through all chunks, by id."""
+        for id, payload in self._store.scroll(where(kind="chunk")):
+            yield chunk_from_payload(id, payload)
 
     def chunk_counts(self) -> dict[str, int]:
         """Count the chunks of every source, of those without a record as well."""
@@ -77,7 +104,8 @@ class Collection:
             [
                 Point(chunk.id, chunk_payload(chunk), vector, sparse)
                 for chunk, vector, sparse in zip(chunks, dense, bm25, strict=True)
-            ]
+            ],
+            wait=False,  # the record that follows is the commit
         )
 
     def update_chunks(self, chunks: Sequence[Chunk]) -> None:
@@ -140,9 +168,13 @@ class Collection:
             self._idf |= known
         return {term: self._idf[term] for term in terms}
 
+    def some_ids(self, size: int) -> list[UUID]:
+        """List the first chunks by id, which is at random."""
+        return [id for id, _ in itertools.islice(self._store.scroll(where(kind="chunk")), size)]
+
     def sample(self, size: int) -> Vectors:
         """Read the dense vectors of the first chunks by id, which is at random: (n, d) float32."""
-        ids = [id for id, _ in itertools.islice(self._store.scroll(where(kind="chunk")), size)]
+        ids = self.some_ids(size)
         found = self._store.vectors(ids)
         rows = [found[id] for id in ids if id in found]
         return np.stack(rows) if rows else np.zeros((0, 1), dtype=np.float32)
@@ -194,6 +226,10 @@ class Collection:
                 if key not in self._indexed:
                     self._indexed.add(key)
                     self._store.index(f"meta.{key}", _index_kind(value))
+
+    def optimize(self) -> bool:
+        """Build the index of dense vectors now; see `Store.optimize`."""
+        return self._store.optimize()
 
     def close(self) -> None:
         """Release the store."""

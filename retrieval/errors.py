@@ -8,6 +8,7 @@
     │   └── IndexMismatch       the collection was built with other settings
     ├── DocumentError           one document cannot be read: report it, go on      (exit 1)
     └── ServiceError            the store or a service is not available: try later (exit 3)
+        └── InUse               another process has the collection open, or works on it
 
 A message says what was asked, what was observed, and the remedy. Programming mistakes stay
 ``ValueError`` and ``TypeError``.
@@ -59,3 +60,17 @@ class ServiceError(TwoTowerError):
     """The store or a service is not available now; a later try may succeed."""
 
     exit_code = 3
+
+
+class InUse(ServiceError):
+    """Another process has the collection open, or does work that bears no second one.
+
+    Parameters
+    ----------
+    brief
+        Whether it lets go in a moment, so that waiting is worth it.
+    """
+
+    def __init__(self, message: str, brief: bool = False) -> None:
+        super().__init__(message)
+        self.brief = brief

@@ -54,10 +54,6 @@ class Retriever:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         card = collection.card()
-        if card is None:
-            raise ConfigurationError(
-                f"collection '{collection.name}' is empty: run `twotower ingest PATH` first"
-            )
         self.options = options or SearchOptions()
         self._collection = collection
         self._card = card
@@ -137,11 +133,7 @@ class Retriever:
 
     def _guarded_encoder(self) -> Encoder:
         encoder = self._encoder()
-        self._card.require(
-            self._collection.name,
-            fingerprint=encoder.model.fingerprint,
-            encoder_name=encoder.model.name,
-        )
+        self._card.require(self._collection.name, encoder.model)
         return encoder
 
     def _question_vectors(self, texts: Sequence[str]) -> Vectors:

@@ -27,3 +27,16 @@ def unit_rows(rows: Any) -> Vectors:
         )
     unit: Vectors = rows / norms
     return unit
+
+
+def require_finite(vector: Vectors) -> Vectors:
+    """Refuse what no engine can rank; the embedded one would take it.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite.
+    """
+    if not np.isfinite(vector).all():
+        raise ValueError("a dense vector has values that are not finite; the encoder is broken")
+    return vector

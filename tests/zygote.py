@@ -16,7 +16,7 @@ import runpy
 import sys
 from multiprocessing import forkserver
 
-RUNTIMES = ["retrieval.retriever", "retrieval.runtime", "openvino"]
+RUNTIMES = ["retrieval.retriever", "retrieval.runtime", "openvino", "retrieval.catalog.server"]
 if os.environ.get("TWOTOWER_TEST_RUNTIME") == "torch":
     RUNTIMES += ["torch", "sentence_transformers"]
 
@@ -48,7 +48,14 @@ def run(request: dict) -> None:
 def serve() -> None:
     # Imported, never run: a fork of a process whose libraries have started threads would hang.
     # openvino comes after our runtime, which keeps it from sending its reports.
-    for name in ("app.evaluation", "app.ingestion", "app.render", "app.status", *RUNTIMES):
+    for name in (
+        "app.evaluation",
+        "app.ingestion",
+        "app.render",
+        "app.status",
+        "app.versions",
+        *RUNTIMES,
+    ):
         importlib.import_module(name)
     forkserver.set_forkserver_preload(["ingest.loaders.preload"])
     forkserver.ensure_running()

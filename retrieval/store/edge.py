@@ -1,8 +1,8 @@
 """The embedded store: Qdrant's own engine in this process, one owner process at a time.
 
 Measured on qdrant-edge-py 0.9: an upsert survives SIGKILL once it returned (write-ahead log on);
-`optimize()` holds the interpreter lock for its whole run, so nothing here calls it; a NaN is
-accepted, so vectors are checked; a full disk kills the process with SIGBUS, so free space is
+`optimize()` holds the interpreter lock for its whole run, so no process that serves calls it; a NaN
+is accepted, so vectors are checked; a full disk kills the process with SIGBUS, so free space is
 checked before each write.
 """
 
@@ -17,16 +17,41 @@ import numpy as np
 import qdrant_edge as qdrant
 
 from retrieval.errors import ServiceError
-from retrieval.filters import Condition, Filter
+from retrieval.filters import Filter
 from retrieval.fusion import ordered
-from retrieval.store.owner import claim, describe_owner, release
-from retrieval.store.protocol import BM25, DENSE, INDEXES, IndexKind, Leg, Payload, Point
+from retrieval.store.conditions import Dialect
+from retrieval.store.owner import Ownership
+from retrieval.store.protocol import (
+    BM25,
+    DENSE,
+    INDEXES,
+    OVERSAMPLING,
+    IndexKind,
+    Leg,
+    Payload,
+    Point,
+    StoreOptions,
+)
 from retrieval.types import Scored, SparseVector
-from retrieval.vectors import Vectors
+from retrieval.vectors import Vectors, require_finite
 
 _PAGE = 1000
 _ALL = 2**31 - 1  # the engine wants a limit
 _MIN_FREE_BYTES = 200 * 2**20
+_DIALECT = Dialect(
+    qdrant.Filter,
+    qdrant.FieldCondition,
+    qdrant.MatchValue,
+    qdrant.MatchPrefix,
+    qdrant.MatchPhrase,
+    qdrant.RangeFloat,
+    qdrant.RangeDateTime,
+    lambda ids: qdrant.HasIdCondition(set(ids)),
+)
+# Without quantized vectors it changes nothing.
+_RESCORED = qdrant.SearchParams(
+    quantization=qdrant.QuantizationSearchParams(rescore=True, oversampling=OVERSAMPLING)
+)
 
 
 class EdgeStore:
@@ -38,27 +63,43 @@ class EdgeStore:
         Where the engine keeps its files; made when ``dimension`` is given.
     dimension
         Of the dense vectors, to create the collection; ``None`` opens one that exists.
+    options
+        How a new collection is laid out.
+    brief
+        Whether this process lets go of it in a moment; one that meets it waits for that.
 
     Raises
     ------
     ServiceError
-        If the folder cannot be used, or another process has it open (it is named).
+        If the folder cannot be used.
+    InUse
+        If another process has it open; it is named.
     """
 
-    def __init__(self, folder: Path, dimension: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        dimension: int | None = None,
+        options: StoreOptions | None = None,
+        *,
+        brief: bool = False,
+    ) -> None:
         self._folder = folder
         try:
-            self._shard = _create(folder, dimension) if dimension else _load(folder)
+            self._ownership = Ownership(folder, brief=brief)
         except OSError as error:
-            raise ServiceError(
-                f"data directory {folder}: {error.strerror}; make it writable or set "
-                "TWOTOWER_DATA_DIR to another place"
-            ) from error
-        except Exception as error:  # the engine raises nothing more precise
             raise _opening_error(folder, error) from error
-        claim(folder)
+        try:
+            self._shard = (
+                _create(folder, dimension, options or StoreOptions())
+                if dimension
+                else qdrant.EdgeShard.load(os.fspath(folder))
+            )
+        except Exception as error:  # the engine raises nothing more precise
+            self._ownership.release()
+            raise _opening_error(folder, error) from error
 
-    def upsert(self, points: Sequence[Point]) -> None:
+    def upsert(self, points: Sequence[Point], wait: bool = True) -> None:  # noqa: ARG002 - it does
         """See `Store.upsert`."""
         self._check_space()
         self._update(qdrant.UpdateOperation.upsert_points([_engine_point(p) for p in points]))
@@ -121,7 +162,7 @@ class EdgeStore:
         offset = None
         while True:
             request = qdrant.ScrollRequest(
-                offset=offset, limit=_PAGE, filter=_engine_filter(where), with_payload=True
+                offset=offset, limit=_PAGE, filter=_DIALECT.translate(where), with_payload=True
             )
             records, offset = _translated(self._shard.scroll, request)
             yield from ((record.id, record.payload) for record in records)
@@ -134,7 +175,8 @@ class EdgeStore:
             qdrant.QueryRequest(
                 limit,
                 query=qdrant.Query.Nearest(_engine_vector(leg.vector), using=leg.name),
-                filter=_engine_filter(leg.where),
+                filter=_DIALECT.translate(leg.where),
+                params=_RESCORED,
             )
             for leg in legs
         ]
@@ -143,19 +185,25 @@ class EdgeStore:
 
     def count(self, where: Filter) -> int:
         """See `Store.count`."""
-        request = qdrant.CountRequest(exact=True, filter=_engine_filter(where))
+        request = qdrant.CountRequest(exact=True, filter=_DIALECT.translate(where))
         count: int = _translated(self._shard.count, request)
         return count
 
     def count_by(self, key: str, where: Filter) -> dict[str, int]:
         """See `Store.count_by`."""
-        request = qdrant.FacetRequest(key, limit=_ALL, exact=True, filter=_engine_filter(where))
+        request = qdrant.FacetRequest(key, limit=_ALL, exact=True, filter=_DIALECT.translate(where))
         return {str(hit.value): hit.count for hit in _translated(self._shard.facet, request).hits}
+
+    def optimize(self) -> bool:
+        """See `Store.optimize`; holds the interpreter for as long as it takes."""
+        self._check_space()
+        done: bool = _translated(self._shard.optimize)
+        return done
 
     def close(self) -> None:
         """See `Store.close`."""
         _translated(self._shard.close)
-        release(self._folder)
+        self._ownership.release()
 
     def _update(self, operation: qdrant.UpdateOperation) -> None:
         _translated(self._shard.update, operation)
@@ -169,14 +217,23 @@ class EdgeStore:
             )
 
 
-def _create(folder: Path, dimension: int) -> qdrant.EdgeShard:
+def _create(folder: Path, dimension: int, options: StoreOptions) -> qdrant.EdgeShard:
     folder.mkdir(parents=True, exist_ok=True)
+    quantized: dict[str, Any] = {
+        "none": None,
+        "int8": qdrant.ScalarQuantizationConfig(type=qdrant.ScalarType.Int8),
+        "turbo": qdrant.TurboQuantQuantizationConfig(bits=qdrant.TurboQuantBitSize.Bits4),
+    }
+    dense = qdrant.EdgeVectorParams(
+        size=dimension,
+        distance=qdrant.Distance.Cosine,
+        quantization_config=quantized[options.quantization],
+        on_disk=options.on_disk,
+    )
     shard = qdrant.EdgeShard.create(
         os.fspath(folder),
         qdrant.EdgeConfig(
-            vectors={
-                DENSE: qdrant.EdgeVectorParams(size=dimension, distance=qdrant.Distance.Cosine)
-            },
+            vectors={DENSE: dense},
             sparse_vectors={BM25: qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf)},
         ),
     )
@@ -199,15 +256,11 @@ def _index(shard: qdrant.EdgeShard, key: str, kind: IndexKind) -> None:
     _translated(shard.update, operation)
 
 
-def _load(folder: Path) -> qdrant.EdgeShard:
-    return qdrant.EdgeShard.load(os.fspath(folder))
-
-
 def _opening_error(folder: Path, error: Exception) -> ServiceError:
-    if "WouldBlock" in str(error):
+    if isinstance(error, OSError):
         return ServiceError(
-            f"collection in {folder} is open in {describe_owner(folder)}: "
-            "wait until it ends, or stop it"
+            f"data directory {folder}: {error.strerror}; make it writable or set "
+            "TWOTOWER_DATA_DIR to another place"
         )
     return ServiceError(
         f"collection in {folder} cannot be opened ({error}): restore the folder from a backup, or "
@@ -234,37 +287,8 @@ def _engine_point(point: Point) -> qdrant.Point:
 def _engine_vector(vector: Any) -> Any:
     if isinstance(vector, SparseVector):
         return qdrant.SparseVector(list(vector.indices), list(vector.values))
-    if not np.isfinite(vector).all():
-        raise ValueError("a dense vector has values that are not finite; the encoder is broken")
-    return vector.tolist()
+    return require_finite(vector).tolist()
 
 
 def _sparse(vector: qdrant.SparseVector) -> SparseVector:
     return SparseVector(tuple(vector.indices), tuple(vector.values))
-
-
-def _engine_filter(where: Filter) -> qdrant.Filter:
-    conditions = [(_engine_condition(c), c.negated) for c in where.conditions]
-    must = [condition for condition, negated in conditions if not negated]
-    if where.ids is not None:
-        must.append(qdrant.HasIdCondition(set(where.ids)))
-    return qdrant.Filter(must=must, must_not=[c for c, negated in conditions if negated])
-
-
-def _engine_condition(condition: Condition) -> Any:
-    key = condition.key
-    alternatives: list[Any] = [
-        qdrant.FieldCondition(key, match=qdrant.MatchValue(value)) for value in condition.values
-    ]
-    alternatives += [
-        qdrant.FieldCondition(key, match=qdrant.MatchPrefix(prefix))
-        for prefix in condition.prefixes
-    ]
-    if condition.range:
-        bounds: dict[Any, Any] = dict(condition.range)
-        dates = isinstance(condition.range[0][1], str)
-        kind: Any = qdrant.RangeDateTime if dates else qdrant.RangeFloat
-        alternatives.append(qdrant.FieldCondition(key, range=kind(**bounds)))
-    if condition.phrase:
-        alternatives.append(qdrant.FieldCondition(key, match=qdrant.MatchPhrase(condition.phrase)))
-    return alternatives[0] if len(alternatives) == 1 else qdrant.Filter(should=alternatives)

@@ -33,6 +33,34 @@ INDEXES: Mapping[str, IndexKind] = {
 }
 
 
+Quantization = Literal["none", "int8", "turbo"]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """How a collection is laid out; decided when it is created, or re-indexed.
+
+    Attributes
+    ----------
+    quantization
+        Of the dense vectors that are searched; the best candidates are scored again by the
+        originals.
+    on_disk
+        Whether the original dense vectors are read from disk, not kept in memory.
+    shards, replicas, write_consistency
+        Of a server's collection; 0 is what the server does by itself.
+    """
+
+    quantization: Quantization = "none"
+    on_disk: bool = False
+    shards: int = 0
+    replicas: int = 0
+    write_consistency: int = 0
+
+
+OVERSAMPLING = 2.0  # quantized candidates for each that is scored again by its original vector
+
+
 @dataclass(frozen=True, slots=True)
 class Point:
     """One stored point.
@@ -71,8 +99,14 @@ class Store(Protocol):
     Every method raises `ServiceError` where the database is not available or refuses the work.
     """
 
-    def upsert(self, points: Sequence[Point]) -> None:
-        """Write points, durably when this returns; an id that exists is replaced whole."""
+    def upsert(self, points: Sequence[Point], wait: bool = True) -> None:
+        """Write points, durably when this returns; an id that exists is replaced whole.
+
+        Parameters
+        ----------
+        wait
+            Until every reader sees them: where a commit needs it.
+        """
 
     def overwrite_payloads(self, payloads: Mapping[UUID, Payload]) -> None:
         """Replace the payloads of points that exist; their vectors stay."""
@@ -106,6 +140,9 @@ class Store(Protocol):
 
     def count_by(self, key: str, where: Filter) -> dict[str, int]:
         """Count the points that match, by the values of an indexed keyword, exactly."""
+
+    def optimize(self) -> bool:
+        """Build the index of dense vectors now, if it pays; whether anything was done."""
 
     def close(self) -> None:
         """Release the collection; the object is of no use afterwards."""

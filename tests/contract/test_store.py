@@ -1,25 +1,51 @@
 """What every `Store` does; one suite over each implementation."""
 
-from uuid import UUID
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import UUID, uuid4
 
 import numpy as np
 import pytest
+from qdrant_client import QdrantClient
 
 from retrieval.errors import ServiceError
 from retrieval.filters import Condition, Filter, where
 from retrieval.store.edge import EdgeStore
-from retrieval.store.protocol import Leg, Point
+from retrieval.store.protocol import Leg, Point, Store, StoreOptions
+from retrieval.store.server import Address, Server, ServerStore
 from retrieval.types import SparseVector
+from tests.conftest import silent
 
 DIMENSION = 4
-STORES = {"edge": lambda folder: EdgeStore(folder / "store", DIMENSION)}
+SERVER = os.environ.get("TWOTOWER_TEST_QDRANT_URL")  # `make test-server` wants it
+# What qdrant-client's local mode cannot do, so that only a real server shows it: payload indexes
+# (it filters by looking at every payload), quantization and on-disk vectors (taken and ignored),
+# HNSW, shards and replicas, aliases that another process sees, and what a network does.
+STORES = ["edge", "memory", *(["server"] if SERVER else [])]
+
+
+def made(kind: str, folder: Path, options: StoreOptions) -> Iterator[Store]:
+    if kind == "edge":
+        store = EdgeStore(folder / "store", DIMENSION, options)
+        yield store
+        store.close()
+        return
+    if kind == "memory":
+        server = Server(QdrantClient(":memory:"), "local mode", silent)
+    else:
+        key = os.environ.get("TWOTOWER_TEST_QDRANT_API_KEY", "")
+        server = Server(Address(SERVER, key).connect(), SERVER, silent)
+        server.check()
+    name = f"twotower-test-{uuid4().hex}"
+    yield ServerStore.create(server, name, DIMENSION, options)
+    server.client.delete_collection(name)
+    server.client.close()
 
 
 @pytest.fixture(params=STORES)
 def store(request, tmp_path):
-    store = STORES[request.param](tmp_path)
-    yield store
-    store.close()
+    yield from made(request.param, tmp_path, StoreOptions())
 
 
 def unit(*values: float) -> np.ndarray:

@@ -1,0 +1,217 @@
+"""What every `Catalog` does, and what only the local one can show."""
+
+from dataclasses import replace
+
+import pytest
+from qdrant_client import QdrantClient, models
+
+from retrieval.catalog.local import LocalCatalog
+from retrieval.catalog.server import ServerCatalog
+from retrieval.errors import ConfigurationError, IndexMismatch, InUse, ServiceError
+from retrieval.lexical import Bm25Settings
+from retrieval.store.card import EncoderCard, IndexCard
+from retrieval.store.edge import EdgeStore
+from retrieval.store.protocol import StoreOptions
+from retrieval.store.server import Server
+from tests.conftest import silent
+
+CARD = IndexCard(EncoderCard("mini", "f" * 64, 4), Bm25Settings(), {"chunk_tokens": 256})
+OTHER = replace(CARD, encoder=EncoderCard("maxi", "a" * 64, 8))
+
+
+@pytest.fixture(params=["local", "server"])
+def catalog(request, tmp_path):
+    if request.param == "local":
+        yield LocalCatalog(tmp_path, StoreOptions(), silent)
+        return
+    client = QdrantClient(":memory:")
+    server = Server(client, "local mode", silent)
+    server.check = lambda: None  # local mode has no version
+    catalog = ServerCatalog("local mode", lambda: server, StoreOptions(), silent)
+    yield catalog
+    catalog.close()
+
+
+def created(catalog, name="docs", card=CARD):
+    with catalog.create(name, card) as collection:
+        return collection.card()
+
+
+def test_a_new_collection_is_live_and_has_its_card(catalog):
+    assert not catalog.exists("docs")
+    assert created(catalog) == CARD
+    assert catalog.names() == ["docs"]
+    assert catalog.versions("docs").live == 1
+    with catalog.open("docs") as collection:
+        assert collection.is_live()
+        assert collection.card() == CARD
+    with pytest.raises(ValueError, match="exists"):
+        catalog.create("docs", CARD)
+
+
+def test_unknown_collections_are_named_with_those_that_are_there(catalog):
+    created(catalog, "one")
+    with pytest.raises(ConfigurationError, match=r"'two' does not exist .*there are: one"):
+        catalog.open("two")
+
+
+@pytest.mark.parametrize("name", ["", "../up", "a/b", ".hidden", "x" * 65, "a@1"])
+def test_a_name_that_is_none_is_refused(catalog, name):
+    for use in (catalog.exists, catalog.open, lambda name: catalog.create(name, CARD)):
+        with pytest.raises(ConfigurationError, match="no collection name"):
+            use(name)
+
+
+def test_a_draft_is_not_seen_until_it_is_published(catalog):
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        assert not draft.resumed
+        assert catalog.versions("docs").live == 1
+        catalog.publish("docs", draft.version)
+    versions = catalog.versions("docs")
+    assert (versions.live, versions.previous, versions.others) == (2, 1, ())
+    with catalog.open("docs") as collection:
+        assert collection.card() == OTHER
+
+
+def test_an_unfinished_draft_is_gone_on_with_if_it_would_become_the_same(catalog):
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        first = draft.version
+    with catalog.draft("docs", replace(OTHER, bm25=Bm25Settings(avg_len=7.0))) as draft:
+        assert (draft.version, draft.resumed) == (first, True)
+    with catalog.draft("docs", replace(OTHER, quantization="int8", chunking={})) as draft:
+        assert not draft.resumed
+    assert catalog.versions("docs").live == 1
+
+
+def test_a_draft_may_come_before_any_version(catalog):
+    with catalog.draft("new", CARD) as draft:
+        assert not catalog.exists("new")
+        catalog.publish("new", draft.version)
+    assert catalog.exists("new")
+    with pytest.raises(ConfigurationError, match="no previous version"):
+        catalog.rollback("new")
+
+
+def test_rollback_goes_back_and_forth_and_clearing_ends_it(catalog):
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        catalog.publish("docs", draft.version)
+    assert catalog.rollback("docs").live == 1
+    assert catalog.rollback("docs").live == 2
+    with catalog.draft("docs", replace(CARD, chunking={})):
+        pass  # left unfinished
+    assert catalog.remove_old_versions("docs") == 2
+    assert catalog.versions("docs").others == ()
+    with pytest.raises(ConfigurationError, match="no previous version"):
+        catalog.rollback("docs")
+    with catalog.open("docs") as collection:
+        assert collection.card() == OTHER
+
+
+def test_a_collection_that_was_opened_before_knows_that_it_is_not_live_any_more(catalog):
+    created(catalog)
+    if isinstance(catalog, LocalCatalog):
+        pytest.skip("an embedded version is held by whoever writes to it: none goes live meanwhile")
+    with catalog.open("docs") as collection:
+        with catalog.draft("docs", OTHER) as draft:
+            catalog.publish("docs", draft.version)
+        assert not collection.is_live()
+
+
+def test_two_cannot_work_on_versions_at_once(catalog, monkeypatch):
+    monkeypatch.setattr("retrieval.catalog.server._SILENCE", 3.0)
+    created(catalog)
+    with catalog.draft("docs", OTHER), pytest.raises(InUse, match="wait until it ends"):  # noqa: SIM117
+        with catalog.draft("docs", OTHER):
+            pass
+    with catalog.draft("docs", OTHER) as draft:  # the first one has let go
+        assert draft.resumed
+
+
+def test_what_a_dead_process_held_is_taken_over(catalog, monkeypatch):
+    if isinstance(catalog, LocalCatalog):
+        pytest.skip("the system takes a file's lock from a process that dies")
+    monkeypatch.setattr("retrieval.catalog.server._SILENCE", 0.3)
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        lease = catalog._lease("docs", draft.version)
+        held = lease._read()
+        dead = replace(held, host="elsewhere", token="dead")
+        lease._write(dead, held.token)
+        with catalog.draft("docs", OTHER) as taken:
+            assert taken.resumed
+        monkeypatch.setattr("retrieval.catalog.server._SILENCE", 60.0)
+        gone = replace(held, pid=2**22 + 1, token="gone")  # no such process on this machine
+        lease._write(gone, "")
+        with catalog.draft("docs", OTHER) as taken:
+            assert taken.resumed
+
+
+def test_what_something_else_made_is_left_alone(catalog, tmp_path):
+    if isinstance(catalog, LocalCatalog):
+        folder = tmp_path / "collections" / "docs"
+        EdgeStore(folder, 4).close()  # as twotower laid it out before there were versions
+        with pytest.raises(ServiceError, match="older twotower"):
+            catalog.create("docs", CARD)
+        assert folder.exists()
+        return
+    client, params = (
+        catalog.server.client,
+        models.VectorParams(size=4, distance=models.Distance.DOT),
+    )
+    client.create_collection("docs", vectors_config=params)
+    for use in (catalog.exists, lambda name: catalog.create(name, CARD)):
+        with pytest.raises(ConfigurationError, match="something else made"):
+            use("docs")
+    client.create_collection("papers", vectors_config=params)
+    alias = models.CreateAlias(alias_name="mine", collection_name="papers")
+    client.update_collection_aliases([models.CreateAliasOperation(create_alias=alias)])
+    with pytest.raises(ConfigurationError, match="something else made"):
+        catalog.create("mine", CARD)
+    assert catalog.names() == []
+
+
+def test_a_version_without_a_card_is_not_taken_for_ours(catalog):
+    if isinstance(catalog, LocalCatalog):
+        pytest.skip("a folder is ours")
+    params = models.VectorParams(size=4, distance=models.Distance.DOT)
+    catalog.server.client.create_collection("docs@7", vectors_config=params)
+    alias = models.CreateAlias(alias_name="docs", collection_name="docs@7")
+    catalog.server.client.update_collection_aliases(
+        [models.CreateAliasOperation(create_alias=alias)]
+    )
+    with catalog.open("docs") as collection, pytest.raises(IndexMismatch, match="has no card"):
+        collection.card()
+
+
+def test_what_an_interrupted_creation_left_is_replaced(catalog, tmp_path):
+    if isinstance(catalog, LocalCatalog):
+        EdgeStore(tmp_path / "collections" / "docs" / "1", 8).close()
+    assert not catalog.exists("docs")
+    assert created(catalog) == CARD
+
+
+def test_a_damaged_pointer_is_one_clear_error(tmp_path):
+    catalog = LocalCatalog(tmp_path, StoreOptions(), silent)
+    created(catalog)
+    (tmp_path / "collections" / "docs" / "versions.json").write_text("{")
+    with pytest.raises(ServiceError, match="restore it from a backup"):
+        catalog.open("docs")
+
+
+def test_one_who_lets_go_in_a_moment_is_waited_for(tmp_path, monkeypatch):
+    told = []
+    catalog = LocalCatalog(tmp_path, StoreOptions(), told.append)
+    created(catalog)
+    brief = catalog.open("docs", brief=True)
+
+    def passed(_seconds: float) -> None:
+        brief.close()
+
+    monkeypatch.setattr("retrieval.catalog.local.time.sleep", passed)
+    catalog.open("docs").close()
+    with catalog.open("docs"), pytest.raises(InUse, match="open in process"):
+        catalog.open("docs")
+    assert told == []
