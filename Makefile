@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test lint tables lock clean
+.PHONY: install demo test test-server lint tables lock clean
 
 install: .venv/installed
 
@@ -38,6 +38,12 @@ lint: .venv/installed-dev
 
 test: lint
 	.venv/bin/python -m pytest
+
+# The store's tests on a real Qdrant server: make test-server URL=http://127.0.0.1:6333 [KEY=...]
+test-server: .venv/installed-dev
+	@test -n "$(URL)" || { echo "error: name a server: make test-server URL=http://127.0.0.1:6333"; exit 1; }
+	TWOTOWER_TEST_QDRANT_URL="$(URL)" TWOTOWER_TEST_QDRANT_API_KEY="$(KEY)" \
+	  .venv/bin/python -m pytest tests/contract -k "server"
 
 # Writes constraints.txt anew from what pip resolves today; torch stays where it is pinned.
 lock:

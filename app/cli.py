@@ -119,6 +119,8 @@ def _sync(
         for outcome in run.run(prune, stopped):
             watcher.settled(outcome)
         report = run.report()
+        if not stopped():
+            run.build_index()
     for complaint in run.discovery.errors:
         complain(complaint)
     if as_json:

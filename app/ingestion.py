@@ -100,6 +100,21 @@ class Ingestion:
         gone = tuple(record.source for record in self.plan.gone if record.source not in removed)
         return IngestReport(tuple(self._outcomes), total, gone, self._pipeline.seconds)
 
+    def build_index(self) -> bool:
+        """Build the index of a collection that has grown large; whether it was done.
+
+        Nothing else runs in this process meanwhile: not for one that serves.
+        """
+        collection, threshold = (
+            self._pipeline.collection,
+            self._application.settings.index_threshold,
+        )
+        grown = any(outcome.embedded for outcome in self._outcomes)
+        if not (collection and threshold and grown) or collection.count("chunk") < threshold:
+            return False
+        self._watcher.busy("building an index")
+        return collection.optimize()
+
     def _opened(self) -> Pipeline:
         application, settings = self._application, self._application.settings
         chunking = chunk_settings(application)

@@ -104,8 +104,8 @@ class _Bar(ProgressWatcher):
         name = source if len(source) <= _NAME else "…" + source[-_NAME + 1 :]
         self._show(description=name)
 
-    def loading(self, what: str) -> None:
-        self._show(description=f"loading {what}")
+    def busy(self, what: str) -> None:
+        self._show(description=what)
 
     def encoded(self, chunks: int) -> None:
         super().encoded(chunks)

@@ -20,7 +20,7 @@ def settings() -> str:
     rows = [
         (
             f"`{PREFIX}{name.upper()}`",
-            "" if field.default is None else f"`{field.default}`",
+            f"`{field.default}`" if field.default is not None and str(field.default) else "",
             field.description or "",
         )
         for name, field in Settings.model_fields.items()

@@ -337,7 +337,7 @@ class Pipeline:
 
     def _created(self, documents: Sequence[PreparedDocument]) -> Collection:
         """Create the collection; the mean length of its first passages sets BM25's ``avg_len``."""
-        self._watcher.loading("the encoder")
+        self._watcher.busy("loading the encoder")
         encoder = self._encoder()
         texts = [chunk.encoded_text for document in documents for chunk in document.chunks]
         self._bm25 = fitted(self._bm25, texts)

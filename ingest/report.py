@@ -28,8 +28,8 @@ class Watcher:
     def reading(self, source: str) -> None:
         """A file is in hand."""
 
-    def loading(self, what: str) -> None:
-        """Something that takes seconds is being loaded."""
+    def busy(self, what: str) -> None:
+        """Something is done that takes seconds."""
 
     def encoded(self, chunks: int) -> None:
         """So many more chunks went through the encoder and are stored."""

@@ -24,7 +24,7 @@ def test_no_record_is_written_after_a_write_of_chunks_failed(prepared, monkeypat
     application, folder = prepared
     upsert, writes = EdgeStore.upsert, []
 
-    def failing(store, points):
+    def failing(store, points, wait=True):
         writes.append(points[0].payload["kind"])
         if writes[-1] == "chunk":
             raise ServiceError("the disk is full for a moment")
@@ -65,6 +65,27 @@ def test_a_copy_takes_the_vectors_of_its_twin(prepared, word_encoder):
         report = [outcome for outcome in ingestion.run() if outcome.status == "added"]
         assert [(outcome.source, outcome.embedded) for outcome in report] == [("copy.txt", 0)]
     assert word_encoder.passages == before
+
+
+def test_an_index_is_built_once_a_collection_has_grown_large(prepared, monkeypatch):
+    application, folder = prepared
+    built = []
+    monkeypatch.setattr(EdgeStore, "optimize", lambda _store: not built.append(1))
+
+    def run(threshold: int) -> bool:
+        settings = application.settings.model_copy(update={"index_threshold": threshold})
+        application.settings = settings
+        with Ingestion(application, [folder], "documents") as ingestion:
+            list(ingestion.run())
+            return ingestion.build_index()
+
+    assert not run(4)  # three chunks
+    assert not run(1)  # nothing new
+    (folder / "3.txt").write_text("Note number 3 is about the seal.")
+    assert run(4)
+    (folder / "4.txt").write_text("Note number 4 is about the seal.")
+    assert not run(0)
+    assert built == [1]
 
 
 def test_progress_is_told(prepared):

@@ -8,6 +8,7 @@ import pytest
 import typer.main
 
 from app.cli import app
+from benchmarks import scaling
 from docs import tables
 from tests.conftest import ROOT
 
@@ -31,7 +32,14 @@ def test_the_tables_of_formats_and_settings_are_as_the_code_has_them():
 
 
 @pytest.mark.parametrize(
-    "name", ["README.md", "CONTRIBUTING.md", "docs/architecture.md", "docs/quality.md"]
+    "name",
+    [
+        "README.md",
+        "CONTRIBUTING.md",
+        "docs/architecture.md",
+        "docs/quality.md",
+        "docs/scaling.md",
+    ],
 )
 def test_links_lead_somewhere(name):
     page = ROOT / name
@@ -51,6 +59,19 @@ def test_every_module_of_the_packages_is_in_the_architecture():
         for file in (ROOT / package).rglob("*.py"):
             if not file.name.startswith("__"):
                 assert f"`{file.relative_to(ROOT).as_posix()}`" in text
+
+
+def test_the_worked_examples_and_the_formula_are_those_of_the_benchmark():
+    text = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    assert scaling.tables() in text
+    for name, (fixed, each) in {
+        "BM25": scaling.BM25_VECTOR,
+        "payload indexes": scaling.PAYLOAD_INDEXES,
+        "payload": scaling.PAYLOAD,
+    }.items():
+        assert re.search(rf"^    {name} +{fixed} \+ {each} t ", text, re.MULTILINE)
+    for name, each in (("graph", scaling.GRAPH), ("ids", scaling.IDS)):
+        assert re.search(rf"^    {name} +{each} ", text, re.MULTILINE)
 
 
 def test_constraints_pin_everything_and_name_no_place():

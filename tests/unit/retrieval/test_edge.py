@@ -5,13 +5,14 @@ import sys
 from types import SimpleNamespace
 from uuid import UUID
 
+import numpy as np
 import pytest
 
 from retrieval.errors import InUse, ServiceError
 from retrieval.filters import where
 from retrieval.store import edge
 from retrieval.store.edge import EdgeStore
-from retrieval.store.protocol import Point
+from retrieval.store.protocol import Leg, Point, StoreOptions
 
 HOLD = """
 import sys, time
@@ -111,4 +112,24 @@ def test_a_disk_that_is_nearly_full_is_not_written_to(tmp_path, monkeypatch):
     monkeypatch.setattr(edge.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**6))
     with pytest.raises(ServiceError, match="make room"):
         store.upsert([Point(UUID(int=1), {})])
+    store.close()
+
+
+@pytest.mark.parametrize("kind", ["none", "int8", "turbo"])
+def test_an_index_is_built_once_and_finds_what_comparing_each_finds(tmp_path, kind):
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((3000, 1024)).astype(np.float32)  # 12 MB: the engine starts at 10
+    rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+    store = EdgeStore(tmp_path / "docs", 1024, StoreOptions(quantization=kind))
+    store.upsert([Point(UUID(int=n), {"kind": "chunk"}, row) for n, row in enumerate(rows)])
+    asked = [Leg(row + 0.02 * rng.standard_normal(1024).astype(np.float32)) for row in rows[:20]]
+    before = store.search(asked, 5)
+    assert store.optimize()
+    assert not store.optimize()
+    store.close()
+    store = EdgeStore(tmp_path / "docs")
+    assert store.count(where(kind="chunk")) == 3000
+    for old, new in zip(before, store.search(asked, 5), strict=True):
+        assert new[0].id == old[0].id
+        assert new[0].score == pytest.approx(old[0].score, abs=1e-4)  # by the original vectors
     store.close()

@@ -1,0 +1,30 @@
+# twotower with its encoder inside: it runs without network.
+#
+#   docker build --build-arg TORCH_INDEX=... -t twotower:0.1.0 .
+#
+# TORCH_INDEX is the package index of PyTorch's CPU builds, as its installation page names it;
+# without it the default index's build is taken, which may bring gigabytes of GPU libraries.
+FROM python:3.11.13-slim-bookworm
+
+ARG TORCH_INDEX=""
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+
+WORKDIR /opt/twotower
+COPY constraints.txt ./
+# By itself: it changes seldom, and is most of the image.
+RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch==2.13.0"
+COPY pyproject.toml README.md LICENSE ./
+COPY app ./app
+COPY evaluation ./evaluation
+COPY ingest ./ingest
+COPY retrieval ./retrieval
+RUN pip install --constraint constraints.txt .
+
+RUN useradd --create-home --uid 1000 twotower && mkdir /data && chown twotower /data
+USER twotower
+ENV TWOTOWER_DATA_DIR=/data
+RUN twotower encoder compile
+WORKDIR /data
+VOLUME /data
+ENTRYPOINT ["twotower"]
+CMD ["--help"]
