@@ -112,6 +112,10 @@ class Retriever:
         """Search options that the collection's card keeps; see `twotower tune`."""
         return self._card.search
 
+    def metadata_keys(self) -> list[str]:
+        """List the keys of people's own metadata that filters may name."""
+        return self._collection.metadata_keys()
+
     def matches(self, question: str, text: str) -> list[tuple[int, int]]:
         """Find the words of a passage that share a BM25 term with the question: offsets."""
         return list(self._bm25.matches(question, text))
