@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app import cli_evaluation, cli_models, cli_versions  # noqa: F401 - they add their commands
+from app import cli_ask, cli_evaluation, cli_models, cli_versions  # noqa: F401 - they add their commands
 from app.command_line import (
     INTERRUPTED,
     CollectionOption,

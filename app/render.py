@@ -274,11 +274,12 @@ def search_json(
         "took_ms": round(took_ms, 1),
         "answerable": judgement.answerable,
         "probability": judgement.probability,
-        "hits": [_hit_json(hit) for hit in hits],
+        "hits": [hit_json(hit) for hit in hits],
     }
 
 
-def _hit_json(hit: Hit) -> dict[str, Any]:
+def hit_json(hit: Hit) -> dict[str, Any]:
+    """Build one hit of such an object."""
     where = hit.chunk.provenance
     shown: dict[str, Any] = {
         "rank": hit.rank,

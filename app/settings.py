@@ -133,6 +133,17 @@ class Settings(BaseModel):
     feedback_weight: float = Field(
         0.25, ge=0, le=1, description="Their share of the question that is then asked."
     )
+    llm: str = Field(
+        "",
+        description="The language model of `twotower ask`, as `PROVIDER:MODEL`; `openai`, "
+        "`ollama`, `vllm`, `llamacpp` or `lmstudio`; empty quotes instead of writing.",
+    )
+    llm_url: str = Field("", description="Of its server; empty takes the provider's usual one.")
+    llm_api_key: SecretStr = Field(SecretStr(""), description="Of its server.")
+    llm_seconds: float = Field(120.0, gt=0, description="The most that an answer may take.")
+    llm_context: int = Field(
+        2000, ge=100, description="Tokens of the passages that a language model is given."
+    )
     max_question_chars: int = Field(10_000, ge=1, description="A longer question is refused.")
     max_file_mb: int = Field(200, ge=1, description="A larger file is not read.")
     hidden: bool = Field(False, description="Whether hidden files and folders are read.")

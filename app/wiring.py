@@ -25,6 +25,7 @@ from retrieval.runtime.cache import ModelCache
 from retrieval.store.protocol import StoreOptions
 
 if TYPE_CHECKING:
+    from app.answer import Answerer
     from retrieval.retriever import Retriever
     from retrieval.runtime import Choice, RuntimeOptions
 
@@ -155,6 +156,26 @@ class Application:
             self.reranker,
             self.options(card.search, asked),
             self.settings.max_question_chars,
+        )
+
+    def answerer(self, collection: Collection, **asked: Any) -> "Answerer":
+        """Make what answers questions about an open collection; ``asked`` as for `retriever`.
+
+        Without a language model, sentences are quoted: then the passages are reranked by late
+        interaction unless something else is set, since no model looks at them again.
+        """
+        from app.answer import HITS, Answerer  # noqa: PLC0415 - few commands answer
+
+        generate = None
+        if self.settings.llm:
+            from app.llm import load_generate  # noqa: PLC0415 - as above
+
+            generate = load_generate(self.settings)
+        elif "rerank" not in self.settings.model_fields_set:
+            asked.setdefault("rerank", "late-interaction")
+        retriever = self.retriever(collection, **({"limit": HITS} | asked))
+        return Answerer(
+            retriever, self.encoder, self.count_tokens, generate, self.settings.llm_context
         )
 
     def options(self, tuned: Mapping[str, Any], asked: Mapping[str, Any]) -> SearchOptions:

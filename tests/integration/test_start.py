@@ -25,6 +25,7 @@ COMMANDS = [
     (["facets", "type"], {"numpy"}),
     (["search", "--mode", "bm25", "seal kit"], {"numpy"}),
     (["search", "seal kit"], {"numpy"} | TOWER),
+    (["ask", "seal kit"], {"numpy"} | TOWER),
     (["search", "--explain", "--rerank", "late-interaction", "seal kit"], {"numpy"} | TOWER),
 ]
 

@@ -1,0 +1,104 @@
+"""The language model: any LangChain chat model, or a server that speaks OpenAI's protocol."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from langchain_core.language_models import BaseChatModel
+
+from app.answer import Generate, Message
+from app.settings import Settings
+from retrieval.errors import ConfigurationError, MissingExtra, ServiceError
+
+# Where the servers that people run themselves listen; empty is the library's own default.
+PROVIDERS = {
+    "openai": "",
+    "ollama": "http://127.0.0.1:11434/v1",
+    "vllm": "http://127.0.0.1:8000/v1",
+    "llamacpp": "http://127.0.0.1:8080/v1",
+    "lmstudio": "http://127.0.0.1:1234/v1",
+}
+
+
+def load_generate(settings: Settings) -> Generate | None:
+    """Make what asks the model in the settings; ``None`` where none is set.
+
+    Raises
+    ------
+    ConfigurationError
+        If the setting is not ``provider:model`` of a known provider.
+    MissingExtra
+        If the extra `llm` is not installed.
+    """
+    if not settings.llm:
+        return None
+    provider, _, name = settings.llm.partition(":")
+    if provider not in PROVIDERS or not name:
+        raise ConfigurationError(
+            f"TWOTOWER_LLM is '{settings.llm}': write PROVIDER:MODEL, with one of "
+            f"{', '.join(PROVIDERS)}, such as ollama:qwen3"
+        )
+    try:
+        from langchain_openai import ChatOpenAI  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise MissingExtra(
+            "TWOTOWER_LLM needs the extra `llm`: pip install 'twotower[llm]'"
+        ) from error
+    url = settings.llm_url or PROVIDERS[provider]
+    key = settings.llm_api_key.get_secret_value()
+    more: dict[str, Any] = {"base_url": url} if url else {}
+    if key or provider != "openai":  # a server of one's own wants none, the library wants one
+        more["api_key"] = key or "none"
+    try:
+        model = ChatOpenAI(
+            model=name, timeout=settings.llm_seconds, max_retries=1, temperature=0, **more
+        )
+    except Exception as error:  # the library's own, where it finds no key
+        raise ConfigurationError(f"TWOTOWER_LLM {settings.llm}: {_line(error)}") from error
+    return from_chat_model(model, url or settings.llm, settings.llm_seconds)
+
+
+def from_chat_model(
+    model: BaseChatModel,
+    name: str,
+    seconds: float,
+    clock: Callable[[], float] = time.monotonic,
+) -> Generate:
+    """Ask a chat model, piece by piece.
+
+    Parameters
+    ----------
+    name
+        For messages.
+    seconds
+        That a whole answer may take.
+    """
+
+    def generate(messages: Sequence[Message]) -> Iterator[str]:
+        started, length = clock(), 0
+        try:
+            for piece in model.stream(list(messages)):
+                text = str(piece.text)
+                length += len(text)
+                if clock() - started > seconds:
+                    raise TimeoutError(f"it took longer than {seconds:g} s")  # noqa: TRY301
+                if text:
+                    yield text
+        except Exception as error:  # whatever a library raises for a server that misbehaves
+            raise ServiceError(_broken(name, _line(error), length)) from error
+
+    return generate
+
+
+def _broken(name: str, what: str, length: int) -> str:
+    after = f" after {length} characters" if length else ""
+    return (
+        f"the language model at {name} failed{after} ({what}): check TWOTOWER_LLM and that it "
+        "runs, or leave TWOTOWER_LLM empty for quotations"
+    )
+
+
+def _line(error: Exception) -> str:
+    """One short line of an error, without what may be long or secret."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return f"{type(error).__name__}: {text}"[:200]
