@@ -74,9 +74,13 @@ class Application:
             settings.qdrant_timeout,
             settings.qdrant_ca_file,
         )
-        return ServerCatalog(
-            url, lambda: Server(address.connect(), url, _tell), self.store_options(), _tell
-        )
+
+        def connect() -> Server:
+            if address.sends_key_openly:
+                _tell(f"the API key travels unencrypted to {url}: use https")
+            return Server(address.connect(), url, _tell)
+
+        return ServerCatalog(url, connect, self.store_options(), _tell)
 
     def catalog_at(self, place: str) -> Catalog:
         """The collections of another place: a server's URL, or a data directory."""

@@ -96,6 +96,13 @@ class Address:
     timeout: int = 30
     ca_file: Path | None = None
 
+    @property
+    def sends_key_openly(self) -> bool:
+        """Whether the key leaves this machine without encryption."""
+        parts = urlsplit(self.url)
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        return bool(self.api_key) and parts.scheme == "http" and not here
+
     def connect(self) -> QdrantClient:
         """Make the client, which does not connect before its first call.
 

@@ -132,3 +132,16 @@ def test_certificates_that_cannot_be_used_are_refused(tmp_path):
     for file in (tmp_path / "ca.pem", Path("/nowhere/ca.pem")):
         with pytest.raises(ConfigurationError, match="PEM certificates"):
             Address("https://host", ca_file=file).connect()
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "openly"),
+    [
+        ("http://qdrant.example.org:6333", "secret", True),
+        ("https://qdrant.example.org", "secret", False),
+        ("http://localhost:6333", "secret", False),
+        ("http://qdrant.example.org:6333", "", False),
+    ],
+)
+def test_a_key_that_leaves_the_machine_openly_is_noticed(url, key, openly):
+    assert Address(url, key).sends_key_openly is openly
