@@ -18,7 +18,7 @@ COPY app ./app
 COPY evaluation ./evaluation
 COPY ingest ./ingest
 COPY retrieval ./retrieval
-RUN pip install --constraint constraints.txt .
+RUN pip install --constraint constraints.txt ".[llm]"
 
 RUN useradd --create-home --uid 1000 twotower && mkdir /data && chown twotower /data
 USER twotower
