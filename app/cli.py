@@ -69,8 +69,10 @@ def ingest(
     """Bring documents into a collection; what has not changed is left alone."""
     if not all(path.strip() for path in paths):
         raise ConfigurationError("a path is empty: name a file or a folder ('.' for this one)")
+    from app.wiring import user_path  # noqa: PLC0415 - costs other commands their start
+
     application = load_application(collection=collection)
-    places = [Path(path).expanduser() for path in paths]
+    places = [user_path(path) for path in paths]
     if dry_run:
         _print_plan(application, places, prune, as_json)
         return

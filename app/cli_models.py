@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 from app.command_line import app, complain, load_application, reported
-from retrieval.errors import InUse
+from retrieval.errors import ServiceError, TwoTowerError
 
 encoder = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Work on the encoder.")
 app.add_typer(encoder, name="encoder")
@@ -35,14 +35,18 @@ def compile_encoder(
 def gc() -> None:
     """Remove old versions of collections, and compiled models that the settings do not name."""
     application = load_application()
+    failed = False
     for name in application.catalog.names():
         try:
             versions = application.catalog.remove_old_versions(name)
-        except InUse as error:
+        except TwoTowerError as error:  # the others are not kept waiting
             complain(str(error))
+            failed = True
             continue
         if versions:
             print(f"removed {versions} old versions of '{name}'")
     used = {model.fingerprint for model in application.local_models()}
     removed, freed = application.models.remove_others(used)
     print(f"removed {removed} compiled models, {freed / 1e6:.1f} MB")
+    if failed:
+        raise typer.Exit(ServiceError.exit_code)

@@ -18,6 +18,7 @@ from app.command_line import (
 
 if TYPE_CHECKING:
     from app.versions import Built
+    from app.wiring import Application
 
 ForceOption = Annotated[bool, typer.Option("--force", help="Build it even where nothing differs.")]
 
@@ -63,11 +64,8 @@ def rollback(collection: CollectionOption = None) -> None:
     application = load_application(collection=collection)
     name = application.settings.collection
     versions = application.catalog.rollback(name)
-    with application.catalog.open(name, brief=True) as opened:
-        encoder = opened.card().encoder
     print(f"version {versions.live} of '{name}' is live")
-    if encoder.fingerprint != application.model().fingerprint:
-        print(f"it was built with encoder {encoder.name}: set TWOTOWER_ENCODER to that")
+    _tell_encoder(application, name)
 
 
 @app.command()
@@ -105,11 +103,12 @@ def backup(
 ) -> None:
     """Write a collection to one file, vectors included."""
     from app import render, versions  # noqa: PLC0415 - costs other commands their start
+    from app.wiring import user_path  # noqa: PLC0415 - as above
 
     application = load_application(collection=collection)
     with render.counting("backing up", as_json) as progress:
         built = versions.backup(
-            application, application.settings.collection, file.expanduser(), progress
+            application, application.settings.collection, user_path(str(file)), progress
         )
     if not as_json:
         print(f"{file}: {built.documents} documents, {built.chunks} chunks")
@@ -125,15 +124,17 @@ def restore(
 ) -> None:
     """Bring a backup back, as its collection's next version; `rollback` undoes it."""
     from app import render, versions  # noqa: PLC0415 - costs other commands their start
+    from app.wiring import user_path  # noqa: PLC0415 - as above
 
     application = load_application()
     with interrupted_gently() as stopped, render.counting("restoring", as_json) as progress:
-        built = versions.restore(application, file.expanduser(), collection, progress, stopped)
+        built = versions.restore(application, user_path(str(file)), collection, progress, stopped)
     if built.finished and not as_json:
         print(
             f"version {built.version} of '{built.name}' is live: {built.documents} documents, "
             f"{built.chunks} chunks"
         )
+        _tell_encoder(application, built.name)
     _end(built, as_json)
 
 
@@ -156,6 +157,14 @@ def optimize(collection: CollectionOption = None) -> None:
         print(f"'{name}': an index of {chunks} chunks is built")
     else:
         print(f"'{name}': nothing to do, {chunks} chunks are compared one by one as fast")
+
+
+def _tell_encoder(application: "Application", name: str) -> None:
+    """Say so where a collection that has just gone live wants another encoder."""
+    with application.catalog.open(name, brief=True) as opened:
+        encoder = opened.card().encoder
+    if encoder.fingerprint != application.model().fingerprint:
+        print(f"it was built with encoder {encoder.name}: set TWOTOWER_ENCODER to that")
 
 
 def _end(built: "Built", as_json: bool) -> None:

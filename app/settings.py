@@ -34,7 +34,7 @@ class Settings(BaseModel):
     qdrant_grpc: bool = Field(
         False, description="Whether points travel by gRPC (port 6334), where the server offers it."
     )
-    qdrant_timeout: int = Field(30, ge=1, description="Seconds that one call may take.")
+    qdrant_timeout: int = Field(30, ge=1, le=3600, description="Seconds that one call may take.")
     qdrant_ca_file: Path | None = Field(
         None, description="Certificates to check the server's with; empty takes the system's."
     )

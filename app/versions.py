@@ -5,6 +5,8 @@ puts it live in one step; see `ingest.replicate` for why it can be killed anywhe
 """
 
 import contextlib
+import os
+import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -112,6 +114,7 @@ def reindex(
             with opens() as live:  # held, so that nothing comes in after the last look
                 replica.level(live)
                 _require_equal(live, draft.collection)
+                known = {record.source: record for record in live.documents()}
                 if not (encodes or weighs):  # what was learnt about searching still holds
                     learnt = live.card()
                     draft.collection.write_card(
@@ -124,7 +127,7 @@ def reindex(
                 catalog.publish(name, draft.version)
             # A server cannot be held: what came in just before others saw the new version.
             with catalog.open_version(name, before, brief=True, patient=True) as old:
-                replica.level(old)
+                replica.follow(old, known)
         return _built(name, draft.version, draft.collection, replica, draft.resumed, finished)
 
 
@@ -134,14 +137,20 @@ def _wanted(application: Application, card: IndexCard, live: Collection) -> Inde
     check_language(settings.language)
     encoder = card.encoder
     chunking, bm25 = card.chunking, card.bm25
+    cut = {"strategy": settings.chunking, "overlap_tokens": settings.overlap_tokens}
+    if settings.chunk_tokens:
+        cut["chunk_tokens"] = settings.chunk_tokens - count_tokens(model)
+    if any(chunking[key] != value for key, value in cut.items()):
+        card.require(live.name, model, {**chunking, **cut})  # which only the files can mend
     texts = [chunk.encoded_text for chunk in live.chunks(live.some_ids(_SAMPLE))]
     if model.fingerprint != encoder.fingerprint:
         reads = model.window - count_tokens(model)
         _require_readable(model, texts, reads, live.name)
         chunking = {**chunking, "chunk_tokens": min(chunking["chunk_tokens"], reads)}
         encoder = EncoderCard.of(model, application.encoder().dimension)
-    if settings.language != bm25.language and texts:
-        bm25 = fitted(Bm25Settings(language=settings.language), texts)
+    if settings.language != bm25.language:
+        bm25 = Bm25Settings(language=settings.language)
+        bm25 = fitted(bm25, texts) if texts else bm25
     return application.catalog.laid_out(IndexCard(encoder, bm25, chunking))
 
 
@@ -176,8 +185,10 @@ def migrate(
     """
     source, target = application.catalog, application.catalog_at(place)
     check_name(new_name)
-    if (target.place, new_name) == (source.place, name):
+    if target.place == source.place and new_name == name:
         raise ConfigurationError(f"'{name}' is in {place}: name another place, or --as NAME")
+    if Path(source.place) in Path(target.place).parents:
+        raise ConfigurationError(f"{place} is inside of {source.place}: name another place")
     with contextlib.closing(target):
 
         def opens() -> AbstractContextManager[Collection]:
@@ -193,7 +204,8 @@ def migrate(
 def _already_there(live: Collection, target: Catalog, name: str) -> Built:
     version = target.versions(name).live
     with target.open(name, brief=True) as copy:
-        if not copy.card().builds_like(live.card()) or difference(live, copy):
+        same = copy.card().builds_like(live.card()) and checksum(copy) == checksum(live)
+        if not same or difference(live, copy):
             raise ConfigurationError(
                 f"there is another collection '{name}' in {target.place}: choose a name with --as"
             )
@@ -210,21 +222,38 @@ def backup(application: Application, name: str, file: Path, progress: Progress) 
     ServiceError
         If it cannot be written.
     """
-    if file.exists():
-        raise ConfigurationError(f"{file} exists: choose another name, or remove it")
-    draft = file.with_name(f"{file.name}.part")
+    with application.catalog.open(name) as live:
+        try:
+            if file.exists():
+                raise _exists(file)
+            handle, path = tempfile.mkstemp(".part", f".{file.name[:40]}.", file.parent)
+            os.close(handle)
+        except OSError as error:
+            raise ServiceError(f"{file}: {error.strerror}; choose another place") from error
+        draft = Path(path)
+        try:
+            with contextlib.closing(Backup(draft, new=True)) as to:
+                replica = Replica(lambda: contextlib.nullcontext(live), to, progress=progress)
+                replica.run()
+                to.seal(name, live.card())
+            _put(draft, file)
+        finally:
+            draft.unlink(missing_ok=True)
+        return Built(name, 0, live.count("document"), replica.copied, 0, resumed=False)
+
+
+def _put(draft: Path, file: Path) -> None:
+    """Give a file its name, unless another one has got it meanwhile."""
     try:
-        draft.unlink(missing_ok=True)
-        draft.touch()
-    except OSError as error:
-        raise ServiceError(f"{file}: {error.strerror}; choose another place") from error
-    with application.catalog.open(name) as live, contextlib.closing(Backup(draft, new=True)) as to:
-        replica = Replica(lambda: contextlib.nullcontext(live), to, progress=progress)
-        replica.run()
-        to.seal(name, live.card(), checksum(to))
-        built = Built(name, 0, live.count("document"), replica.copied, 0, resumed=False)
-    draft.replace(file)
-    return built
+        os.link(draft, file)
+    except FileExistsError as error:
+        raise _exists(file) from error
+    except OSError:  # a disk without links
+        draft.replace(file)
+
+
+def _exists(file: Path) -> ConfigurationError:
+    return ConfigurationError(f"{file} exists: choose another name, or remove it")
 
 
 def restore(
@@ -243,11 +272,10 @@ def restore(
     ServiceError
         If what was restored is not what was backed up.
     """
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113 - a name that is too long is no file, not an error
         raise ConfigurationError(f"{file} is not a file: name one that `twotower backup` wrote")
     with contextlib.closing(Backup(file)) as saved:
         name = name or saved.collection
-        saved.require_whole(checksum(saved))
 
         def opens() -> AbstractContextManager[Backup]:
             return contextlib.nullcontext(saved)

@@ -1,5 +1,6 @@
 """From settings to objects: the only place where the parts are put together."""
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
@@ -69,7 +70,7 @@ class Application:
         settings = self.settings
         address = Address(
             url,
-            settings.qdrant_api_key.get_secret_value(),
+            settings.qdrant_api_key.get_secret_value().strip(),
             settings.qdrant_grpc,
             settings.qdrant_timeout,
             settings.qdrant_ca_file,
@@ -83,10 +84,20 @@ class Application:
         return ServerCatalog(url, connect, self.store_options(), _tell)
 
     def catalog_at(self, place: str) -> Catalog:
-        """The collections of another place: a server's URL, or a data directory."""
+        """The collections of another place: a server's URL, or a data directory.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is neither.
+        """
         if "://" in place:
             return self.server_catalog(place)
-        return self.local_catalog(Path(place).expanduser())
+        if not place.strip() or re.fullmatch(r"[\w.-]+:\d+", place):
+            raise ConfigurationError(
+                f"'{place}' is no place: name a server as http://HOST:6333, or a data directory"
+            )
+        return self.local_catalog(user_path(place))
 
     def _model(self, download: Callable[[str], str] | None = None) -> ModelFolder:
         settings = self.settings
@@ -207,6 +218,20 @@ class Application:
     def parse_workers(self) -> int:
         """How many processes read files."""
         return self.settings.parse_workers or usable_cores()
+
+
+def user_path(text: str) -> Path:
+    """Read a path as a person types it.
+
+    Raises
+    ------
+    ConfigurationError
+        If it begins with the home of a user who is not there.
+    """
+    try:
+        return Path(text).expanduser()
+    except RuntimeError as error:
+        raise ConfigurationError(f"{text}: there is no such user; write the path out") from error
 
 
 def _tell(message: str) -> None:

@@ -2,7 +2,7 @@
 
 ::
 
-    meta        key, value             format, collection, card, checksum, vectors (their digest)
+    meta        key, value             format, collection, card, digest (of all other rows)
     documents   source, record         JSON
     chunks      id, source, payload,   JSON; little-endian float32 for dense and weights, uint32
                 dense, terms, weights  for terms
@@ -58,6 +58,7 @@ class Backup:
 
     def __init__(self, path: Path, *, new: bool = False) -> None:
         self._path = path
+        self._new = new
         with self._translated():
             target = path if new else f"{path.absolute().as_uri()}?mode=ro"
             self._database = sqlite3.connect(target, uri=not new)
@@ -66,12 +67,15 @@ class Backup:
                 self._database.executescript(_SCHEMA)
             return
         meta = self._meta()
-        if not {"format", "collection", "card", "checksum", "vectors"} <= meta.keys():
-            raise ConfigurationError(f"{path} is no complete backup of twotower")
-        if int(meta["format"]) > FORMAT:
+        if not {"format", "collection", "card", "digest"} <= meta.keys():
+            raise ConfigurationError(f"{path} is no complete backup of twotower: use another one")
+        if meta["format"] != str(FORMAT):
             raise ConfigurationError(
-                f"{path} has backup format {meta['format']}, this twotower reads {FORMAT}: upgrade"
+                f"{path} has backup format {meta['format'][:20]!r}, this twotower reads {FORMAT}: "
+                "use the version that wrote it, or a newer one"
             )
+        if meta["digest"] != self._digest():
+            raise self._damaged()
 
     @property
     def collection(self) -> str:
@@ -82,31 +86,17 @@ class Backup:
         """See `Collection.card`."""
         return IndexCard.from_payload(json.loads(self._meta()["card"]), self.collection)
 
-    def require_whole(self, checksum: str) -> None:
-        """Refuse a file that is not as it was written.
-
-        Raises
-        ------
-        ConfigurationError
-            If text or vectors were changed or lost.
-        """
-        meta = self._meta()
-        if (meta["checksum"], meta["vectors"]) != (checksum, self._vectors()):
-            raise ConfigurationError(
-                f"{self._path} is damaged: its content is not what was backed up; use another one"
-            )
-
-    def seal(self, collection: str, card: IndexCard, checksum: str) -> None:
+    def seal(self, collection: str, card: IndexCard) -> None:
         """Write down what the file is: without it, it is not complete."""
         meta = {
             "format": str(FORMAT),
             "collection": collection,
             "card": json.dumps(card.to_payload()),
-            "checksum": checksum,
-            "vectors": self._vectors(),
         }
         with self._translated():
             self._database.executemany("INSERT INTO meta VALUES (?, ?)", meta.items())
+            digest = ("digest", self._digest())
+            self._database.execute("INSERT INTO meta VALUES (?, ?)", digest)
             self._database.commit()
 
     def documents(self) -> Iterator[DocumentRecord]:
@@ -204,12 +194,20 @@ class Backup:
         """Let go of the file."""
         self._database.close()
 
-    def _vectors(self) -> str:
-        """SHA-256 sum of the vectors, whatever their order."""
+    def _digest(self) -> str:
+        """SHA-256 sum of all rows, whatever their order."""
         total = 0
-        for row in self._rows("SELECT id, dense, terms, weights FROM chunks"):
-            total += int.from_bytes(hashlib.sha256(b"|".join(row)).digest(), "big")
+        for table in ("meta", "documents", "chunks"):
+            for row in self._rows(f"SELECT * FROM {table}"):  # noqa: S608 - names of our own
+                if row[0] != "digest":
+                    content = repr((table, *row)).encode("utf-8", "surrogatepass")
+                    total += int.from_bytes(hashlib.sha256(content).digest(), "big")
         return f"{total % 2**256:064x}"
+
+    def _damaged(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self._path} is damaged or no backup of twotower: use another one"
+        )
 
     def _meta(self) -> dict[str, str]:
         return dict(self._rows("SELECT key, value FROM meta"))
@@ -222,12 +220,13 @@ class Backup:
     def _translated(self) -> Iterator[None]:
         try:
             yield
-        except sqlite3.OperationalError as error:
-            raise ServiceError(f"backup {self._path}: {error}") from error
-        except sqlite3.DatabaseError as error:
-            raise ConfigurationError(
-                f"{self._path} is damaged or no backup of twotower ({error}): use another one"
-            ) from error
+        except sqlite3.Error as error:
+            if self._new:
+                raise ServiceError(
+                    f"backup {self._path} cannot be written ({error}): make room, or choose "
+                    "another place"
+                ) from error
+            raise self._damaged() from error  # the library's own words may quote a document
 
 
 def _chunk(id: bytes, payload: str) -> Chunk:

@@ -196,6 +196,22 @@ class Replica:
         for names in _batches(todo.changed):
             self._write(self._read(source, names), self.copied + sum(todo.changed.values()))
 
+    def follow(self, source: Source, before: Mapping[str, DocumentRecord]) -> None:
+        """Take over what was done to the source since ``before``, where nothing was done here.
+
+        For the moment after a version went live: others may write to either one.
+        """
+        now = {record.source: record for record in source.documents()}
+        touched = [
+            name
+            for name in sorted(now.keys() | before.keys())
+            if now.get(name) != before.get(name) and self._target.document(name) == before.get(name)
+        ]
+        for name in touched:
+            if name not in now:
+                self._target.remove_document(name)
+        self._write(self._read(source, [name for name in touched if name in now]), self.copied)
+
     def _read(self, source: Source, names: Sequence[str]) -> list[_Read]:
         documents = []
         for record in filter(None, map(source.document, names)):  # one may be gone meanwhile

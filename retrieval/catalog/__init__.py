@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 from retrieval.collection import Collection
-from retrieval.errors import ConfigurationError
+from retrieval.errors import ConfigurationError, ServiceError
 from retrieval.store.card import IndexCard
 from retrieval.store.protocol import StoreOptions
 
@@ -121,7 +121,13 @@ class Catalog(ABC):
 
     @abstractmethod
     def remove_version(self, name: str, version: int) -> None:
-        """Remove one version for good."""
+        """Remove one version for good.
+
+        Raises
+        ------
+        InUse
+            If another process has it open.
+        """
 
     @abstractmethod
     def reserved(self, name: str) -> AbstractContextManager[None]:
@@ -177,11 +183,7 @@ class Catalog(ABC):
                 return collection
             collection.close()  # another version went live while we waited
             live = now
-        others = ", ".join(self.names()) or "none yet"
-        raise ConfigurationError(
-            f"collection '{name}' does not exist in {self.place} (there are: {others}): run "
-            "`twotower ingest PATH` first, or choose another with --collection"
-        )
+        raise self._unknown(name)
 
     def rollback(self, name: str) -> Versions:
         """Make the previous version live again; another rollback goes back to this one.
@@ -191,6 +193,8 @@ class Catalog(ABC):
         ConfigurationError
             If there is none.
         """
+        if self.versions(name).live is None:
+            raise self._unknown(name)
         with self.working(name):
             versions = self.versions(name)
             if versions.previous is None:
@@ -205,11 +209,26 @@ class Catalog(ABC):
     def remove_old_versions(self, name: str) -> int:
         """Remove every version but the live one; how many there were."""
         with self.working(name):
+            self.open(name, brief=True).close()  # nothing goes while the live one is damaged
             versions = self.versions(name)
             old = [*versions.others, *([versions.previous] if versions.previous else [])]
             for version in old:
                 self.remove_version(name, version)
             return len(old)
+
+    @staticmethod
+    def was_made(name: str) -> ServiceError:
+        """What to say where another process made a collection first."""
+        return ServiceError(
+            f"collection '{name}' exists by now, another process made it: run again"
+        )
+
+    def _unknown(self, name: str) -> ConfigurationError:
+        others = ", ".join(self.names()) or "none yet"
+        return ConfigurationError(
+            f"collection '{name}' does not exist in {self.place} (there are: {others}): run "
+            "`twotower ingest PATH` first, or choose another with --collection"
+        )
 
     def laid_out(self, card: IndexCard) -> IndexCard:
         """Write down on a new version's card how it is laid out here."""

@@ -19,9 +19,11 @@ from retrieval.collection import Collection
 from retrieval.errors import InUse, ServiceError
 from retrieval.store.card import IndexCard
 from retrieval.store.edge import EdgeStore
+from retrieval.store.owner import Ownership
 from retrieval.store.protocol import StoreOptions
 
 _POINTER = "versions.json"
+_OURS = ".twotower"  # stands in every folder of a version, and in no other
 _PATIENCE = 10.0  # seconds for a process that lets go in a moment
 _TOLD_AFTER = 0.5
 _LOOKED_AGAIN = 0.02
@@ -37,7 +39,7 @@ class LocalCatalog(Catalog):
     """
 
     def __init__(self, data_dir: Path, options: StoreOptions, tell: Callable[[str], None]) -> None:
-        self.place = str(data_dir)
+        self.place = os.path.realpath(data_dir)
         self._folder = data_dir / "collections"
         self.options = options
         self._tell = tell
@@ -52,22 +54,24 @@ class LocalCatalog(Catalog):
     def versions(self, name: str) -> Versions:
         """See `Catalog.versions`."""
         folder = self._folder / name
+        found: set[int] = set()
         try:
-            found = {int(path.name) for path in folder.iterdir() if path.name.isdecimal()}
+            names = (path.parent.name for path in folder.glob(f"[1-9]*/{_OURS}"))
+            found = {int(name) for name in names if name.isdecimal()}
             pointer = json.loads((folder / _POINTER).read_text(encoding="utf-8"))
+            live, previous = _numbers(pointer)
         except FileNotFoundError:
             if (folder / "segments").is_dir():
                 raise ServiceError(
                     f"collection in {folder} was written by an older twotower: remove the folder "
                     "and ingest the documents again"
                 ) from None
-            pointer, found = {}, found if folder.is_dir() else set()
+            live, previous = None, None
         except (OSError, ValueError) as error:
             raise ServiceError(
                 f"collection in {folder} cannot be opened ({error}): restore it from a backup, "
                 "or remove the folder and ingest again"
             ) from error
-        live, previous = pointer.get("live"), pointer.get("previous")
         previous = previous if previous in found else None
         return Versions(live, previous, tuple(sorted(found - {live, previous})))
 
@@ -97,7 +101,7 @@ class LocalCatalog(Catalog):
         check_name(name)
         versions = self.versions(name)
         if versions.live is not None:
-            raise ValueError(f"collection '{name}' exists")
+            raise self.was_made(name)
         for left in versions.others:
             self.remove_version(name, left)
         collection = self._created(name, 1, self.laid_out(card), brief=False)
@@ -127,11 +131,13 @@ class LocalCatalog(Catalog):
 
     def working(self, name: str) -> AbstractContextManager[None]:
         """See `Catalog.working`."""
-        return self._locked(f".{name}.versions.lock", f"another process re-indexes '{name}'")
+        return self._locked(f".{name}~versions.lock", f"another process re-indexes '{name}'")
 
     def remove_version(self, name: str, version: int) -> None:
         """See `Catalog.remove_version`."""
+        ownership = Ownership(self._path(name, version), brief=True)  # nobody else has it open
         shutil.rmtree(self._path(name, version))
+        ownership.release()
 
     def reserved(self, name: str) -> AbstractContextManager[None]:
         """See `Catalog.reserved`."""
@@ -159,8 +165,19 @@ class LocalCatalog(Catalog):
         return None
 
     def _created(self, name: str, version: int, card: IndexCard, *, brief: bool) -> Collection:
+        path = self._path(name, version)
+        if path.exists():
+            raise ServiceError(
+                f"{path} is in the way, and not of twotower: remove it, or choose another name "
+                "with --collection"
+            )
+        try:
+            path.mkdir(parents=True)
+            (path / _OURS).touch()
+        except OSError as error:
+            raise _unusable(self._folder, error) from error
         store = EdgeStore(  # brief: whoever asks for it has waited for it to go live
-            self._path(name, version), card.encoder.dimension, self.options, brief=brief
+            path, card.encoder.dimension, self.options, brief=brief
         )
         collection = self._collection(name, version, store)
         collection.write_card(card)
@@ -203,6 +220,21 @@ class LocalCatalog(Catalog):
             probe.unlink()
         except OSError as error:
             raise _unusable(self._folder, error) from error
+
+
+def _numbers(pointer: object) -> tuple[int, int | None]:
+    """The live and the previous version that a pointer names.
+
+    Raises
+    ------
+    ValueError
+        If it is no pointer.
+    """
+    if isinstance(pointer, dict):
+        live, previous = pointer.get("live"), pointer.get("previous")
+        if type(live) is int and (previous is None or type(previous) is int):
+            return live, previous
+    raise ValueError(f"{_POINTER} names no version")
 
 
 def _unusable(folder: Path, error: OSError) -> ServiceError:

@@ -113,7 +113,7 @@ class ServerCatalog(Catalog):
         check_name(name)
         versions = self.versions(name)
         if versions.live is not None:
-            raise ValueError(f"collection '{name}' exists")
+            raise self.was_made(name)
         collection = self._created(name, versions.following, self.laid_out(card))
         self.publish(name, versions.following)
         return collection
@@ -122,17 +122,18 @@ class ServerCatalog(Catalog):
     def draft(self, name: str, card: IndexCard) -> Iterator[Draft]:
         """See `Catalog.draft`."""
         check_name(name)
-        card, versions = self.laid_out(card), self.versions(name)
-        for version in versions.others:
-            begun = self.open_version(name, version)
-            if begun.has_card() and begun.card().builds_like(card):
-                with self._lease(name, version):
-                    yield Draft(begun, version, resumed=True)
-                return
-        version = versions.following
-        collection = self._created(name, version, card)
-        with self._lease(name, version):
-            yield Draft(collection, version, resumed=False)
+        with self.working(name):
+            card, versions = self.laid_out(card), self.versions(name)
+            begun, version = None, versions.following
+            for other in versions.others:
+                collection = self.open_version(name, other)
+                if collection.has_card() and collection.card().builds_like(card):
+                    begun, version = collection, other
+            collection = begun or self._created(name, version, card)
+            # Where nothing is live yet, there is no other point to hold.
+            alone = self._lease(name, version) if versions.live is None else nullcontext()
+            with alone:
+                yield Draft(collection, version, resumed=begun is not None)
 
     def publish(self, name: str, version: int) -> None:
         """See `Catalog.publish`."""
@@ -161,8 +162,9 @@ class ServerCatalog(Catalog):
             yield
 
     def remove_version(self, name: str, version: int) -> None:
-        """See `Catalog.remove_version`."""
-        self.server.call(self.server.client.delete_collection, _collection(name, version))
+        """See `Catalog.remove_version`; one without a card is not ours."""
+        if self.open_version(name, version).has_card():
+            self.server.call(self.server.client.delete_collection, _collection(name, version))
 
     def reserved(self, name: str) -> nullcontext[None]:
         """See `Catalog.reserved`: on a server two ingestions agree, by ids and records."""

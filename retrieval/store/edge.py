@@ -38,6 +38,7 @@ from retrieval.vectors import Vectors, require_finite
 _PAGE = 1000
 _ALL = 2**31 - 1  # the engine wants a limit
 _MIN_FREE_BYTES = 200 * 2**20
+_MIN_FREE_TO_OPEN = 16 * 2**20  # files with holes are touched
 _DIALECT = Dialect(
     qdrant.Filter,
     qdrant.FieldCondition,
@@ -85,6 +86,8 @@ class EdgeStore:
         brief: bool = False,
     ) -> None:
         self._folder = folder
+        if dimension is None:
+            _require_space(folder, _MIN_FREE_TO_OPEN)
         try:
             self._ownership = Ownership(folder, brief=brief)
         except OSError as error:
@@ -209,12 +212,19 @@ class EdgeStore:
         _translated(self._shard.update, operation)
 
     def _check_space(self) -> None:
-        free = shutil.disk_usage(self._folder).free
-        if free < _MIN_FREE_BYTES:
-            raise ServiceError(
-                f"disk of {self._folder} has {free // 2**20} MB free, "
-                f"{_MIN_FREE_BYTES // 2**20} MB are needed to write safely: make room and run again"
-            )
+        _require_space(self._folder, _MIN_FREE_BYTES)
+
+
+def _require_space(folder: Path, least: int) -> None:
+    try:
+        free = shutil.disk_usage(folder).free
+    except OSError:  # it is not there: opening it says so
+        return
+    if free < least:
+        raise ServiceError(
+            f"disk of {folder} has {free // 2**20} MB free, {least // 2**20} MB are needed to work "
+            "safely: make room and run again"
+        )
 
 
 def _create(folder: Path, dimension: int, options: StoreOptions) -> qdrant.EdgeShard:

@@ -7,18 +7,20 @@ a bounded number of times, and after the time that the server asks for.
 
 import json
 import random
+import re
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 from uuid import UUID
 
 import grpc
 import httpx
 import numpy as np
+from pydantic import ValidationError
 from qdrant_client import QdrantClient, models
 from qdrant_client.common.client_exceptions import ResourceExhaustedResponse
 from qdrant_client.http.exceptions import ResponseHandlingException, UnexpectedResponse
@@ -99,7 +101,7 @@ class Address:
     @property
     def sends_key_openly(self) -> bool:
         """Whether the key leaves this machine without encryption."""
-        parts = urlsplit(self.url)
+        parts = _parts(self.url)
         here = parts.hostname in ("localhost", "127.0.0.1", "::1")
         return bool(self.api_key) and parts.scheme == "http" and not here
 
@@ -111,17 +113,18 @@ class Address:
         ConfigurationError
             If the URL or the certificates cannot be used.
         """
-        parts = urlsplit(self.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        parts = _parts(self.url)
+        if not (self.api_key.isascii() and self.api_key.isprintable()) or " " in self.api_key:
             raise ConfigurationError(
-                f"TWOTOWER_QDRANT_URL is '{self.url}': write it as http://HOST:6333 or https://HOST"
+                "TWOTOWER_QDRANT_API_KEY has characters that no key has (line breaks, spaces, or "
+                "others than ASCII): set it anew"
             )
         more: dict[str, Any] = {}
         if self.ca_file is not None:
             import ssl  # noqa: PLC0415 - few need it
 
             try:
-                more["verify"] = ssl.create_default_context(cafile=self.ca_file)
+                more["verify"] = ssl.create_default_context(cafile=self.ca_file.expanduser())
             except OSError as error:  # SSLError is one
                 raise ConfigurationError(
                     f"TWOTOWER_QDRANT_CA_FILE {self.ca_file} cannot be used ({error}): name a "
@@ -138,6 +141,22 @@ class Address:
                 check_compatibility=False,
                 **more,
             )
+
+
+def _parts(url: str) -> SplitResult:
+    try:
+        parts = urlsplit(url)
+        _ = parts.port
+    except ValueError:
+        parts = urlsplit("")
+    good = re.fullmatch(r"https?://(?:[\w.-]+|\[[0-9a-fA-F:.]+\])(?::\d+)?(?:/[\w./-]*)?", url)
+    if not good or not parts.hostname:
+        told = "has a user name in it" if "@" in url else f"is '{url}'"
+        raise ConfigurationError(
+            f"the server's URL {told}: write it as http://HOST:6333 or https://HOST, and the key "
+            "into TWOTOWER_QDRANT_API_KEY"
+        )
+    return parts
 
 
 class Server:
@@ -246,7 +265,8 @@ class Server:
                 "times): check TWOTOWER_QDRANT_URL and that the server runs, then run again; what "
                 "was committed stays"
             )
-        return ServiceError(f"{self.name} refused the call: {text}")
+        doubt = "" if self._reached else "; is it a Qdrant server? check TWOTOWER_QDRANT_URL"
+        return ServiceError(f"{self.name} refused the call: {text}{doubt}")
 
 
 def _understood(error: Exception) -> tuple[int, str, float]:
@@ -255,10 +275,11 @@ def _understood(error: Exception) -> tuple[int, str, float]:
         return 429, str(error), float(error.retry_after_s)
     if isinstance(error, UnexpectedResponse):
         return error.status_code or 500, _reason(error), 0.0
-    if isinstance(error, ResponseHandlingException):  # not sent, not answered, or not understood
-        source = error.source
-        if isinstance(source, ValueError):
-            return 502, "its answer is cut off or not Qdrant's", 0.0
+    # Not sent, not answered, or not understood.
+    source = error.source if isinstance(error, ResponseHandlingException) else error
+    if isinstance(source, (json.JSONDecodeError, UnicodeDecodeError, ValidationError)):
+        return 502, "its answer is cut off or not Qdrant's", 0.0
+    if source is not error:
         return 503, str(source) or type(source).__name__, 0.0
     if isinstance(error, grpc.RpcError):
         code = error.code().name
@@ -269,7 +290,8 @@ def _understood(error: Exception) -> tuple[int, str, float]:
 
 def _is_elsewhere(error: Exception) -> bool:
     """Whether nobody listens there, or somebody who is not Qdrant."""
-    return isinstance(getattr(error, "source", None), (httpx.ConnectError, ValueError))
+    elsewhere = (httpx.ConnectError, ValueError)
+    return isinstance(error, ValueError) or isinstance(getattr(error, "source", None), elsewhere)
 
 
 def _reason(error: UnexpectedResponse) -> str:

@@ -45,7 +45,7 @@ def test_a_new_collection_is_live_and_has_its_card(catalog):
     with catalog.open("docs") as collection:
         assert collection.is_live()
         assert collection.card() == CARD
-    with pytest.raises(ValueError, match="exists"):
+    with pytest.raises(ServiceError, match="exists by now"):
         catalog.create("docs", CARD)
 
 
@@ -135,8 +135,8 @@ def test_what_a_dead_process_held_is_taken_over(catalog, monkeypatch):
         pytest.skip("the system takes a file's lock from a process that dies")
     monkeypatch.setattr("retrieval.catalog.server._SILENCE", 0.3)
     created(catalog)
-    with catalog.draft("docs", OTHER) as draft:
-        lease = catalog._lease("docs", draft.version)
+    with catalog.draft("docs", OTHER):
+        lease = catalog._lease("docs", 1)  # the live version's
         held = lease._read()
         dead = replace(held, host="elsewhere", token="dead")
         lease._write(dead, held.token)
@@ -188,17 +188,82 @@ def test_a_version_without_a_card_is_not_taken_for_ours(catalog):
 
 def test_what_an_interrupted_creation_left_is_replaced(catalog, tmp_path):
     if isinstance(catalog, LocalCatalog):
-        EdgeStore(tmp_path / "collections" / "docs" / "1", 8).close()
+        catalog._created("docs", 1, OTHER, brief=False).close()
     assert not catalog.exists("docs")
     assert created(catalog) == CARD
 
 
-def test_a_damaged_pointer_is_one_clear_error(tmp_path):
+POINTERS = [
+    "", "{", "[]", "null", '"x"', "5", "{}", '{"live": null}', '{"live": "1"}', '{"live": [1]}',
+    '{"live": true}', '{"live": 1, "previous": [1]}', '{"live": 1, "previous": "x"}',
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("content", POINTERS)
+def test_a_damaged_pointer_is_one_clear_error_and_nothing_is_replaced(tmp_path, content):
     catalog = LocalCatalog(tmp_path, StoreOptions(), silent)
     created(catalog)
-    (tmp_path / "collections" / "docs" / "versions.json").write_text("{")
-    with pytest.raises(ServiceError, match="restore it from a backup"):
-        catalog.open("docs")
+    (tmp_path / "collections" / "docs" / "versions.json").write_text(content)
+    for use in (catalog.open, catalog.rollback, lambda name: catalog.create(name, CARD)):
+        with pytest.raises(ServiceError, match="restore it from a backup"):
+            use("docs")
+    assert (tmp_path / "collections" / "docs" / "1").is_dir()
+
+
+def test_folders_that_are_not_ours_are_left_alone(tmp_path):
+    catalog = LocalCatalog(tmp_path, StoreOptions(), silent)
+    folder = tmp_path / "collections" / "docs"
+    for name in ("2024", "007", "1abc"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "thesis.txt").write_text("precious")
+    (folder / "5").write_text("a file")
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        catalog.publish("docs", draft.version)
+    assert catalog.remove_old_versions("docs") == 1
+    for name in ("2024", "007", "1abc"):
+        assert (folder / name / "thesis.txt").read_text() == "precious"
+    (folder / "3").mkdir()
+    with pytest.raises(ServiceError, match="not of twotower"), catalog.draft("docs", CARD):
+        pass
+
+
+def test_nothing_is_cleared_away_while_the_live_version_is_damaged_or_an_old_one_is_open(tmp_path):
+    catalog = LocalCatalog(tmp_path, StoreOptions(), silent)
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        catalog.publish("docs", draft.version)
+    first, live = (tmp_path / "collections" / "docs" / name for name in ("1", "2"))
+    with catalog.open_version("docs", 1), pytest.raises(InUse):
+        catalog.remove_old_versions("docs")
+    (live / "edge_config.json").write_text("damaged")
+    with pytest.raises(ServiceError, match="cannot be opened"):
+        catalog.remove_old_versions("docs")
+    assert first.is_dir()
+    with pytest.raises(ConfigurationError, match="does not exist"):
+        catalog.rollback("nope")
+    assert not (tmp_path / "collections" / ".nope~versions.lock").exists()
+
+
+def test_a_servers_collections_without_a_card_are_never_removed(catalog):
+    if isinstance(catalog, LocalCatalog):
+        pytest.skip("folders are told apart by a file in them")
+    created(catalog)
+    params = models.VectorParams(size=3, distance=models.Distance.DOT)
+    catalog.server.client.create_collection("docs@77", vectors_config=params)
+    catalog.remove_old_versions("docs")
+    assert catalog.server.client.collection_exists("docs@77")
+
+
+def test_clearing_away_waits_for_who_works_on_a_draft(catalog, monkeypatch):
+    monkeypatch.setattr("retrieval.catalog.server._SILENCE", 3.0)
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        with pytest.raises(InUse):
+            catalog.remove_old_versions("docs")
+        with pytest.raises(InUse), catalog.draft("docs", replace(CARD, chunking={})):
+            pass
+        assert draft.collection.has_card()
 
 
 def test_one_who_lets_go_in_a_moment_is_waited_for(tmp_path, monkeypatch):

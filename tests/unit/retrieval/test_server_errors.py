@@ -1,5 +1,6 @@
 """What is made of a server's errors, without a server."""
 
+from json import JSONDecodeError
 from pathlib import Path
 
 import grpc
@@ -53,7 +54,8 @@ AGAIN = [
     http(429),
     ResourceExhaustedResponse("slow down", 2),
     ResponseHandlingException(ReadTimeout("timed out")),
-    ResponseHandlingException(ValueError("half an answer")),
+    ResponseHandlingException(JSONDecodeError("half an answer", "", 0)),
+    JSONDecodeError("<html>", "", 0),
     GrpcError(grpc.StatusCode.UNAVAILABLE, "gone"),
     GrpcError(grpc.StatusCode.RESOURCE_EXHAUSTED, "slow down"),
     GrpcError(grpc.StatusCode.DEADLINE_EXCEEDED, "late"),
@@ -121,10 +123,29 @@ def test_requests_stay_below_what_a_server_takes(monkeypatch):
     assert [len(batch) for batch in server._batches(huge)] == [1, 1]
 
 
-@pytest.mark.parametrize("url", ["", "localhost:6333", "ftp://host", "http://", "https://:6333"])
+URLS = [
+    "", "localhost:6333", "ftp://host", "http://", "https://:6333", "http://h:99999", "http://h:abc",
+    "http://[::1", " http://h:1", "http://ho st:1", "http://h:6333?a=b",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("url", URLS)
 def test_a_url_that_is_none_is_refused(url):
     with pytest.raises(ConfigurationError, match="write it as http://HOST:6333"):
         Address(url).connect()
+
+
+def test_a_password_in_a_url_is_refused_and_not_told():
+    with pytest.raises(ConfigurationError, match="has a user name in it") as caught:
+        Address("http://me:secretpw@host:6333").connect()
+    assert "secretpw" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["a\nb", "schl\u00fcssel", "a b", "\x00"])
+def test_a_key_that_cannot_be_sent_is_refused_and_not_told(key):
+    with pytest.raises(ConfigurationError, match="TWOTOWER_QDRANT_API_KEY") as caught:
+        Address("http://localhost:6333", key).connect()
+    assert key not in str(caught.value)
 
 
 def test_certificates_that_cannot_be_used_are_refused(tmp_path):
