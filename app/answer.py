@@ -20,7 +20,7 @@ from retrieval.errors import ServiceError
 from retrieval.options import SearchOptions
 from retrieval.retriever import Retriever
 from retrieval.sentences import sentence_spans
-from retrieval.types import Hit
+from retrieval.types import Chunk, Hit
 
 Kind = Literal["generated", "extractive", "refused"]
 Message = tuple[Literal["system", "human", "ai"], str]
@@ -34,6 +34,7 @@ QUOTED = 3  # sentences of an answer without a model
 _REFUSED = "NO ANSWER"
 _MOST_SENTENCES = 40  # of one passage; more are the rows of a table
 _REMEMBERED = 6  # turns of a conversation that a follow-up question is understood from
+_LONGEST_REWRITE = 500  # characters: a model that rambles shall not become the search
 _CITED = re.compile(r"\[(\d{1,4}(?:\s*,\s*\d{1,4})*)\]")
 _NUMBER = re.compile(r"\d+(?:[.,:/-]\d+)*")
 
@@ -178,7 +179,9 @@ class Answerer:
             return Answer(question, asked, "", "refused", (), (), hits)
         if self._generate is None:
             claims = self._quoted(asked, hits, passages)
-            text = " ".join(claim.text for claim in claims)
+            if not claims:
+                return Answer(question, asked, "", "refused", (), passages, hits)
+            text = "\n".join(claim.text for claim in claims)
             told(text)
             return Answer(question, asked, text, "extractive", claims, passages, hits)
         key = secrets.token_hex(4)  # no document can know it, so none can end its own quotation
@@ -201,7 +204,8 @@ class Answerer:
             ("system", _REWRITE),
             ("human", f"{turns}\nQuestion: {question}"),
         ]
-        return " ".join("".join(generate(messages)).split()) or question
+        rewritten = " ".join("".join(generate(messages)).split())[:_LONGEST_REWRITE]
+        return rewritten or question
 
     def _quoted(
         self, question: str, hits: Sequence[Hit], passages: Sequence[Passage]
@@ -217,7 +221,10 @@ class Answerer:
             for hit in hits
             if hit.chunk.id in numbers
             for start, end in sentence_spans(hit.chunk.text)[:_MOST_SENTENCES]
+            if not _is_heading(hit.chunk, hit.chunk.text[start:end])
         ]
+        if not found:
+            return ()
         encoder = self._encoder()
         cosines = (
             encoder.encode_passages([text for _, text in found])
@@ -349,6 +356,11 @@ def _sentences(text: str) -> list[str]:
             starts[n] = start + leading.end()
     ends = [*starts[1:], len(text)]
     return [text[start:end].strip() for start, end in zip([0, *starts[1:]], ends, strict=True)]
+
+
+def _is_heading(chunk: Chunk, sentence: str) -> bool:
+    """Whether a line only names what comes below it, and answers nothing."""
+    return any(sentence in heading for heading in chunk.provenance.headings)
 
 
 def _quotes(passage: Passage) -> list[str]:

@@ -55,7 +55,7 @@ def load_generate(settings: Settings) -> Generate | None:
         )
     except Exception as error:  # the library's own, where it finds no key
         raise ConfigurationError(f"TWOTOWER_LLM {settings.llm}: {_line(error)}") from error
-    return from_chat_model(model, url or settings.llm, settings.llm_seconds)
+    return from_chat_model(model, url or settings.llm, settings.llm_seconds, says_end=True)
 
 
 def from_chat_model(
@@ -63,6 +63,8 @@ def from_chat_model(
     name: str,
     seconds: float,
     clock: Callable[[], float] = time.monotonic,
+    *,
+    says_end: bool = False,
 ) -> Generate:
     """Ask a chat model, piece by piece.
 
@@ -72,18 +74,24 @@ def from_chat_model(
         For messages.
     seconds
         That a whole answer may take.
+    says_end
+        Whether the model says why an answer ends, as servers of OpenAI's protocol do: one that
+        ends without was cut off.
     """
 
     def generate(messages: Sequence[Message]) -> Iterator[str]:
-        started, length = clock(), 0
+        started, length, ended = clock(), 0, not says_end
         try:
             for piece in model.stream(list(messages)):
                 text = str(piece.text)
+                ended = ended or bool(piece.response_metadata.get("finish_reason"))
                 length += len(text)
                 if clock() - started > seconds:
                     raise TimeoutError(f"it took longer than {seconds:g} s")  # noqa: TRY301
                 if text:
                     yield text
+            if not ended:
+                raise EOFError("the connection ended before the answer did")  # noqa: TRY301
         except Exception as error:  # whatever a library raises for a server that misbehaves
             raise ServiceError(_broken(name, _line(error), length)) from error
 

@@ -90,9 +90,10 @@ def reindex(
     """
     catalog = application.catalog
     opens = opens or (lambda: catalog.open(name, brief=True, patient=True))
-    with opens() as live:
+    with opens() as live:  # for a moment: an encoder that is compiled first takes seconds
         card = live.card()
-        wanted = _wanted(application, card, live)
+        texts = [chunk.encoded_text for chunk in live.chunks(live.some_ids(_SAMPLE))]
+    wanted = _wanted(application, card, texts, name)
     if wanted.builds_like(card) and not force:
         return None
     encodes = wanted.encoder.fingerprint != card.encoder.fingerprint
@@ -131,7 +132,9 @@ def reindex(
         return _built(name, draft.version, draft.collection, replica, draft.resumed, finished)
 
 
-def _wanted(application: Application, card: IndexCard, live: Collection) -> IndexCard:
+def _wanted(
+    application: Application, card: IndexCard, texts: Sequence[str], name: str
+) -> IndexCard:
     """The card that a collection gets with the present settings."""
     model, settings = application.model(), application.settings
     check_language(settings.language)
@@ -141,11 +144,10 @@ def _wanted(application: Application, card: IndexCard, live: Collection) -> Inde
     if settings.chunk_tokens:
         cut["chunk_tokens"] = settings.chunk_tokens - count_tokens(model)
     if any(chunking[key] != value for key, value in cut.items()):
-        card.require(live.name, model, {**chunking, **cut})  # which only the files can mend
-    texts = [chunk.encoded_text for chunk in live.chunks(live.some_ids(_SAMPLE))]
+        card.require(name, model, {**chunking, **cut})  # which only the files can mend
     if model.fingerprint != encoder.fingerprint:
         reads = model.window - count_tokens(model)
-        _require_readable(model, texts, reads, live.name)
+        _require_readable(model, texts, reads, name)
         chunking = {**chunking, "chunk_tokens": min(chunking["chunk_tokens"], reads)}
         encoder = EncoderCard.of(model, application.encoder().dimension)
     if settings.language != bm25.language:

@@ -95,6 +95,7 @@ class StandIn(Served):
         self.api_key = api_key
         self.full = False
         self.calls: list[str] = []
+        self.writes: list[tuple[set[str], bool]] = []  # kinds of points, and whether waited for
         self._lock = threading.Lock()  # local mode is not for several threads
         super().__init__(self._handle)
 
@@ -117,6 +118,9 @@ class StandIn(Served):
             return
         name, match = route
         self.calls.append(name)
+        if name == "upsert":
+            kinds = {point["payload"]["kind"] for point in json.loads(body)["points"]}
+            self.writes.append((kinds, "wait=true" in handler.path))
         if self.full and name in ("upsert", "batch"):
             error = "Service internal error: No space left on device: WAL buffer size exceeds"
             send(handler, 500, {"status": {"error": error}, "time": 0.0})

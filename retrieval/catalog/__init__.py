@@ -36,6 +36,12 @@ class Versions:
     others: tuple[int, ...] = ()
 
     @property
+    def drafts(self) -> tuple[int, ...]:
+        """Those that were begun and never live: newer than all that were."""
+        newest = max(self.live or 0, self.previous or 0)
+        return tuple(number for number in self.others if number > newest)
+
+    @property
     def following(self) -> int:
         """A number that no version has."""
         return max((self.live or 0, self.previous or 0, *self.others)) + 1

@@ -114,7 +114,7 @@ class LocalCatalog(Catalog):
         check_name(name)
         with self.working(name):
             card, versions = self.laid_out(card), self.versions(name)
-            for version in versions.others:
+            for version in versions.drafts:
                 begun = self._begun(name, version, card)
                 if begun is not None:
                     with begun:

@@ -125,7 +125,7 @@ class ServerCatalog(Catalog):
         with self.working(name):
             card, versions = self.laid_out(card), self.versions(name)
             begun, version = None, versions.following
-            for other in versions.others:
+            for other in versions.drafts:
                 collection = self.open_version(name, other)
                 if collection.has_card() and collection.card().builds_like(card):
                     begun, version = collection, other

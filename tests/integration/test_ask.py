@@ -210,6 +210,7 @@ def test_each_question_has_another_delimiter_and_the_answer_does_not_keep_it(hos
     [
         ("missing", "model 'scripted' not found"),
         ("garbage", "failed after"),
+        ("halfway", "the connection ended before the answer did"),
     ],
 )
 def test_a_model_that_misbehaves_is_one_clear_error(handbook, breaks, message):

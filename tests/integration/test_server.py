@@ -62,6 +62,8 @@ def test_one_setting_moves_every_command_to_the_server(twotower, handbook, serve
     there = {"TWOTOWER_QDRANT_URL": server.url}
     report = twotower("ingest", HANDBOOK, "--json", **there).json
     assert (report["added"], report["failed"]) == (45, [])
+    waited = {kind: wait for kinds, wait in server.writes for kind in kinds}
+    assert waited == {"card": True, "chunk": False, "document": True}
     again = twotower("ingest", HANDBOOK, "--json", **there).json
     assert (again["unchanged"], again["chunks_embedded"]) == (45, 0)
     status = twotower("status", "--json", **there).json

@@ -85,6 +85,16 @@ def test_an_unfinished_draft_is_gone_on_with_if_it_would_become_the_same(catalog
     assert catalog.versions("docs").live == 1
 
 
+def test_what_was_live_once_is_no_draft_to_go_on_with(catalog):
+    created(catalog)
+    for card in (OTHER, CARD):
+        with catalog.draft("docs", card) as draft:
+            catalog.publish("docs", draft.version)
+    assert catalog.versions("docs").others == (1,)
+    with catalog.draft("docs", CARD) as draft:  # as version 1 was
+        assert (draft.version, draft.resumed) == (4, False)
+
+
 def test_a_draft_may_come_before_any_version(catalog):
     with catalog.draft("new", CARD) as draft:
         assert not catalog.exists("new")
