@@ -19,6 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Self
 from uuid import UUID, uuid4
 
 from qdrant_client import models
@@ -59,6 +60,7 @@ class ServerCatalog(Catalog):
         self._connect = connect
         self.options = options
         self._tell = tell
+        self._held: _Lease | None = None
 
     @cached_property
     def server(self) -> Server:
@@ -149,6 +151,8 @@ class ServerCatalog(Catalog):
                     models.DeleteAliasOperation(delete_alias=gone),
                     models.CreateAliasOperation(create_alias=target),
                 ]
+        if self._held is not None:
+            self._held.require()
         # One request: the server applies all of it or nothing.
         self.server.call(
             self.server.client.update_collection_aliases, change_aliases_operations=steps
@@ -158,8 +162,16 @@ class ServerCatalog(Catalog):
     def working(self, name: str) -> Iterator[None]:
         """See `Catalog.working`."""
         live = self.versions(name).live
-        with nullcontext() if live is None else self._lease(name, live):
+        if live is None:
             yield
+            return
+        self.open_version(name, live).card()  # nothing is written to what is not ours
+        with self._lease(name, live) as lease:
+            self._held = lease
+            try:
+                yield
+            finally:
+                self._held = None
 
     def remove_version(self, name: str, version: int) -> None:
         """See `Catalog.remove_version`; one without a card is not ours."""
@@ -242,7 +254,7 @@ class _Lease:
         self._me = _Holder(socket.gethostname(), os.getpid(), command, uuid4().hex)
         self._ended = threading.Event()
 
-    def __enter__(self) -> None:
+    def __enter__(self) -> Self:
         held = self._read()
         if held is not None and held.token and not held.is_gone:
             self._tell(f"waiting to see whether {held.command} on {held.host} still works")
@@ -250,11 +262,22 @@ class _Lease:
             if self._read() != held:
                 raise self._in_use(held)
         self._write(self._me, held.token if held else "")
+        self.require()
+        self._beating = threading.Thread(target=self._beat, daemon=True)
+        self._beating.start()
+        return self
+
+    def require(self) -> None:
+        """Make sure that nobody took the lease over while this process was held up.
+
+        Raises
+        ------
+        InUse
+            If somebody did.
+        """
         now = self._read()
         if now is None or now.token != self._me.token:
             raise self._in_use(now or self._me)
-        self._beating = threading.Thread(target=self._beat, daemon=True)
-        self._beating.start()
 
     def __exit__(self, *_: object) -> None:
         self._ended.set()

@@ -194,6 +194,24 @@ def test_a_version_without_a_card_is_not_taken_for_ours(catalog):
     )
     with catalog.open("docs") as collection, pytest.raises(IndexMismatch, match="has no card"):
         collection.card()
+    with pytest.raises(IndexMismatch, match="has no card"):
+        catalog.remove_old_versions("docs")
+    with pytest.raises(IndexMismatch, match="has no card"), catalog.draft("docs", CARD):
+        pass
+    assert catalog.server.client.count("docs@7").count == 0
+
+
+def test_who_was_held_up_and_lost_the_lease_puts_nothing_live(catalog):
+    if isinstance(catalog, LocalCatalog):
+        pytest.skip("a file's lock is not lost")
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        lease = catalog._lease("docs", 1)
+        held = lease._read()
+        lease._write(replace(held, host="elsewhere", token="taken over"), held.token)
+        with pytest.raises(InUse, match="elsewhere"):
+            catalog.publish("docs", draft.version)
+    assert catalog.versions("docs").live == 1
 
 
 def test_what_an_interrupted_creation_left_is_replaced(catalog, tmp_path):
