@@ -192,7 +192,7 @@ class Answerer:
         text = "".join(pieces).replace(key, "").strip()
         if not text:
             return Answer(question, asked, "", "refused", (), passages, hits)
-        claims = self._checked(text, passages)
+        claims = self._checked(text, passages, hits)
         return Answer(question, asked, text, "generated", claims, passages, hits)
 
     def _rewritten(self, question: str, history: Sequence[Answer], generate: Generate) -> str:
@@ -247,7 +247,10 @@ class Answerer:
                 break
         return tuple(claims.values())
 
-    def _checked(self, text: str, passages: Sequence[Passage]) -> tuple[Claim, ...]:
+    def _checked(
+        self, text: str, passages: Sequence[Passage], hits: Sequence[Hit]
+    ) -> tuple[Claim, ...]:
+        chunks = {hit.chunk.id: hit.chunk for hit in hits}
         sentences = _sentences(text)
         plain = [" ".join(_CITED.sub(" ", sentence).split()) for sentence in sentences]
         by_number = {passage.number: passage for passage in passages}
@@ -269,16 +272,11 @@ class Answerer:
                     cosines = vectors[number] @ row
                     best = int(np.argmax(cosines))
                     close = float(cosines[best]) >= SUPPORTED
-                    passage = by_number[number]
+                    quote = quotes[number][best]
+                    chunk = _holding([chunks[id] for id in by_number[number].chunk_ids], quote)
+                    origin = chunk.provenance
                     citations.append(
-                        Citation(
-                            number,
-                            str(passage.chunk_ids[0]),
-                            passage.source,
-                            passage.page,
-                            quotes[number][best],
-                            close,
-                        )
+                        Citation(number, str(chunk.id), origin.source, origin.page, quote, close)
                     )
             claims.append(
                 _judged(sentence, bare, cited, citations, [by_number[c.number] for c in citations])
@@ -356,6 +354,11 @@ def _sentences(text: str) -> list[str]:
             starts[n] = start + leading.end()
     ends = [*starts[1:], len(text)]
     return [text[start:end].strip() for start, end in zip([0, *starts[1:]], ends, strict=True)]
+
+
+def _holding(chunks: Sequence[Chunk], quote: str) -> Chunk:
+    """The chunk of a passage that a quotation stands in: its page is the one to open."""
+    return next((c for c in chunks if quote in " ".join(c.text.split())), chunks[0])
 
 
 def _is_heading(chunk: Chunk, sentence: str) -> bool:
