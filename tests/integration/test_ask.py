@@ -7,15 +7,16 @@ import sys
 import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
+from uuid import UUID
 
 import pytest
 
-from app.answer import Answerer, _sentences, _without_refusal
+from app.answer import Answerer, _holding, _sentences, _without_refusal
 from app.llm import load_generate
 from app.settings import load_settings
 from retrieval.errors import ConfigurationError, MissingExtra, ServiceError
 from retrieval.options import SearchOptions
-from retrieval.types import Judgement
+from retrieval.types import Chunk, Judgement, Provenance
 from tests.conftest import ROOT, CommandLine, copy_sparse
 from tests.qdrant_stand_in import Served, send
 
@@ -351,3 +352,13 @@ def test_the_figure_in_the_readme_is_that_of_the_benchmark(tmp_path, handbook, m
     assert share >= 0.80
     assert f"{share:.2f} of the quoted sentences" in (ROOT / "README.md").read_text()
     shutil.rmtree(copy)
+
+
+def test_a_citation_names_the_chunk_that_its_quotation_stands_in():
+    def chunk(number: int, text: str) -> Chunk:
+        origin = Provenance("a.pdf", "A", (), number, number, 0, len(text))
+        return Chunk(UUID(int=number), text, "", number, origin)
+
+    chunks = [chunk(1, "Pumps are\nblue."), chunk(2, "Seals are\nred. Bolts too.")]
+    assert _holding(chunks, "Seals are red.").provenance.page == 2
+    assert _holding(chunks, "Pumps are blue. Seals").provenance.page == 1  # over the edge of both
