@@ -281,7 +281,7 @@ def test_searches_go_on_and_new_documents_come_over_meanwhile(zygote, model_cach
     for n in range(40):
         write(tmp_path / "many", f"{n:02}.md", f"{n}-a", f"{n}-b")
     assert line("ingest", tmp_path / "many").code == 0
-    work = started(line, 0.1)
+    work = started(line, 0.25)
     draft = line.data_dir / "collections" / "documents" / "2"
     while not draft.exists() and work.poll() is None:
         time.sleep(0.02)
