@@ -11,6 +11,7 @@ from app.command_line import (
     CollectionOption,
     JsonOption,
     app,
+    complain,
     interrupted_gently,
     load_application,
     reported,
@@ -169,7 +170,6 @@ def _tell_encoder(application: "Application", name: str) -> None:
 
 def _end(built: "Built", as_json: bool) -> None:
     from app import render  # noqa: PLC0415 - costs other commands their start
-    from app.command_line import complain  # noqa: PLC0415 - as above
 
     if as_json:
         render.print_json(dataclasses.asdict(built))

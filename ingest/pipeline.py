@@ -27,6 +27,7 @@ from ingest.elements import Limits
 from ingest.loaders import FORMATS, load
 from ingest.loaders.isolation import Workers
 from ingest.metadata import read_metadata
+from ingest.replicate import commit_document
 from ingest.report import FileOutcome, Status, Watcher
 from ingest.sync import Plan, PlannedFile
 from retrieval.collection import Collection
@@ -310,9 +311,7 @@ class Pipeline:
             return [self._commit_one(collection, document) for document in documents]
 
     def _commit_one(self, collection: Collection, document: _Document) -> FileOutcome:
-        file, prepared, old = document.file, document.prepared, document.old
-        kept = {chunk.id for chunk in prepared.chunks} & old.keys()
-        collection.update_chunks([c for c in prepared.chunks if c.id in kept and c != old[c.id]])
+        file, prepared = document.file, document.prepared
         record = DocumentRecord(
             source=file.source,
             root=os.fspath(file.root),
@@ -324,8 +323,7 @@ class Pipeline:
             ingested_at=self._now().isoformat(timespec="seconds"),
             replaces=file.twin.source if file.action == "rename" and file.twin else "",
         )
-        collection.write_document(record)
-        collection.remove([id for id in old if id not in kept])
+        commit_document(collection, record, prepared.chunks, document.old)
         if record.replaces:
             collection.remove_document(record.replaces)
             collection.write_document(replace(record, replaces=""))

@@ -9,7 +9,7 @@ and what is ingested into the first collection meanwhile comes over in the next 
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
@@ -172,8 +172,15 @@ class Replica:
 
     def run(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Copy until nothing differs; whether that was reached before ``stopped`` said so."""
+        return self._level(self._opens, stopped)
+
+    def level(self, source: Source) -> None:
+        """Copy until nothing differs from a source that the caller holds."""
+        self._level(lambda: nullcontext(source), lambda: False)
+
+    def _level(self, opens: Opens, stopped: Callable[[], bool]) -> bool:
         while True:
-            with self._opens() as source:
+            with opens() as source:
                 todo = difference(source, self._target)
             if not todo:
                 return True
@@ -184,17 +191,9 @@ class Replica:
             for names in _batches(todo.changed):
                 if stopped():
                     return False
-                with self._opens() as source:
+                with opens() as source:
                     documents = self._read(source, names)
                 self._write(documents, total)
-
-    def level(self, source: Source) -> None:
-        """Copy what differs now from a source that the caller holds."""
-        todo = difference(source, self._target)
-        for name in todo.gone:
-            self._target.remove_document(name)
-        for names in _batches(todo.changed):
-            self._write(self._read(source, names), self.copied + sum(todo.changed.values()))
 
     def follow(self, source: Source, before: Mapping[str, DocumentRecord]) -> None:
         """Take over what was done to the source since ``before``, where nothing was done here.
@@ -247,7 +246,9 @@ class Replica:
             self.copied += len(group)
             self._progress(self.copied, total)
         for document in documents:
-            self._commit(document, old[document.record.source])
+            commit_document(
+                self._target, document.record, document.chunks, old[document.record.source]
+            )
         self.copied = before + sum(len(document.chunks) for document in documents)
         self._progress(self.copied, total)
 
@@ -263,12 +264,22 @@ class Replica:
     def _bm25(self, document: _Read, chunk: Chunk) -> SparseVector:
         return self._weigh(chunk.encoded_text) if self._weigh else document.bm25[chunk.id]
 
-    def _commit(self, document: _Read, old: Mapping[UUID, Chunk]) -> None:
-        current = {chunk.id: chunk for chunk in document.chunks}
-        changed = [c for id, c in current.items() if id in old and c != old[id]]
-        self._target.update_chunks(changed)
-        self._target.write_document(document.record)
-        self._target.remove([id for id in old if id not in current])
+
+def commit_document(
+    target: Target, record: DocumentRecord, chunks: Sequence[Chunk], old: Mapping[UUID, Chunk]
+) -> None:
+    """Commit a document whose new chunks are in: its record, then chunks of its old content out.
+
+    Parameters
+    ----------
+    old
+        Every chunk that the target had of it before; of those that stay, what changed beside the
+        vectors is written first.
+    """
+    kept = {chunk.id for chunk in chunks} & old.keys()
+    target.update_chunks([c for c in chunks if c.id in kept and c != old[c.id]])
+    target.write_document(record)
+    target.remove([id for id in old if id not in kept])
 
 
 def _batches(changed: Mapping[str, int]) -> Iterator[list[str]]:
