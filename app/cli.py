@@ -11,7 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app import cli_ask, cli_evaluation, cli_models, cli_versions  # noqa: F401 - they add their commands
+from app import (  # noqa: F401 - they add their commands
+    cli_ask,
+    cli_evaluation,
+    cli_models,
+    cli_ui,
+    cli_versions,
+)
 from app.command_line import (
     INTERRUPTED,
     CollectionOption,
@@ -112,11 +118,14 @@ def _sync(
     stopped: Callable[[], bool],
 ) -> int:
     """One run over the paths; its exit code."""
-    from app import render  # noqa: PLC0415 - costs other commands their start
+    from app import render, render_progress  # noqa: PLC0415 - costs other commands their start
     from app.ingestion import Ingestion  # noqa: PLC0415 - as above
 
     name = application.settings.collection
-    with render.progress(as_json) as watcher, Ingestion(application, paths, name, watcher) as run:
+    with (
+        render_progress.progress(as_json) as watcher,
+        Ingestion(application, paths, name, watcher) as run,
+    ):
         watcher.planned(run.plan.files)
         for outcome in run.run(prune, stopped):
             watcher.settled(outcome)
@@ -269,7 +278,8 @@ def search(
     as_json: JsonOption = False,
 ) -> None:
     """Find the passages that answer a question."""
-    from app import render  # noqa: PLC0415 - costs other commands their start
+    from app import hits as found  # noqa: PLC0415 - costs other commands their start
+    from app import render  # noqa: PLC0415 - as above
 
     question = question.encode("utf-8", "replace").decode("utf-8")  # a shell's invalid bytes
     application = load_application(collection=collection)
@@ -303,7 +313,7 @@ def search(
             render.print_context(built, as_json)
         elif as_json:
             options = retriever.options
-            render.print_json(render.search_json(question, options, took_ms, hits))
+            render.print_json(found.search_json(question, options, took_ms, hits))
         else:
             render.print_hits(question, hits, took_ms, retriever, explain=explain, full=full)
 

@@ -36,10 +36,11 @@ def reindex(
 ) -> None:
     """Build a collection anew with the present settings, from its own text; searches go on."""
     from app import render, versions  # noqa: PLC0415 - costs other commands their start
+    from app.render_progress import counting  # noqa: PLC0415 - as above
 
     application = load_application(collection=collection, encoder=encoder)
     name = application.settings.collection
-    with interrupted_gently() as stopped, render.counting("re-indexing", as_json) as progress:
+    with interrupted_gently() as stopped, counting("re-indexing", as_json) as progress:
         built = versions.reindex(application, name, progress, stopped, force=force)
     if built is None:
         if as_json:
@@ -80,11 +81,12 @@ def migrate(
     as_json: JsonOption = False,
 ) -> None:
     """Copy a collection to a Qdrant server, or back; it stays where it is as well."""
-    from app import render, versions  # noqa: PLC0415 - costs other commands their start
+    from app import versions  # noqa: PLC0415 - costs other commands their start
+    from app.render_progress import counting  # noqa: PLC0415 - as above
 
     application = load_application(collection=collection)
     name = application.settings.collection
-    with interrupted_gently() as stopped, render.counting("copying", as_json) as progress:
+    with interrupted_gently() as stopped, counting("copying", as_json) as progress:
         built = versions.migrate(application, name, to, new_name or name, progress, stopped)
     if built.finished and not as_json:
         setting = "TWOTOWER_QDRANT_URL" if "://" in to else "TWOTOWER_DATA_DIR"
@@ -103,11 +105,12 @@ def backup(
     as_json: JsonOption = False,
 ) -> None:
     """Write a collection to one file, vectors included."""
-    from app import render, versions  # noqa: PLC0415 - costs other commands their start
+    from app import versions  # noqa: PLC0415 - costs other commands their start
+    from app.render_progress import counting  # noqa: PLC0415 - as above
     from app.wiring import user_path  # noqa: PLC0415 - as above
 
     application = load_application(collection=collection)
-    with render.counting("backing up", as_json) as progress:
+    with counting("backing up", as_json) as progress:
         built = versions.backup(
             application, application.settings.collection, user_path(str(file)), progress
         )
@@ -124,11 +127,12 @@ def restore(
     as_json: JsonOption = False,
 ) -> None:
     """Bring a backup back, as its collection's next version; `rollback` undoes it."""
-    from app import render, versions  # noqa: PLC0415 - costs other commands their start
+    from app import versions  # noqa: PLC0415 - costs other commands their start
+    from app.render_progress import counting  # noqa: PLC0415 - as above
     from app.wiring import user_path  # noqa: PLC0415 - as above
 
     application = load_application()
-    with interrupted_gently() as stopped, render.counting("restoring", as_json) as progress:
+    with interrupted_gently() as stopped, counting("restoring", as_json) as progress:
         built = versions.restore(application, user_path(str(file)), collection, progress, stopped)
     if built.finished and not as_json:
         print(

@@ -73,7 +73,7 @@ def reported(command: Command) -> Command:
     return run  # type: ignore[return-value]
 
 
-def load_application(**chosen: str | None) -> "Application":
+def load_application(**chosen: str | int | None) -> "Application":
     """Put the program together from its settings; ``chosen`` ones that are not None win."""
     from app.settings import load_settings  # noqa: PLC0415 - --help and wrong usage need neither
     from app.wiring import Application  # noqa: PLC0415 - as above

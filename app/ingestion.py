@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Self
 
+from app.failures import Failures
 from app.wiring import Application, utc_now
 from ingest.chunking import ChunkSettings
 from ingest.discover import Discovery, discover
@@ -88,9 +89,16 @@ class Ingestion:
             self._application.parse_workers(), settings.parse_seconds, settings.parse_memory_mb
         )
         with workers:
-            for outcome in self._pipeline.run(self.plan, workers, prune, stopped):
-                self._outcomes.append(outcome)
-                yield outcome
+            try:
+                for outcome in self._pipeline.run(self.plan, workers, prune, stopped):
+                    self._outcomes.append(outcome)
+                    yield outcome
+            finally:
+                paths = {file.source: file.path for file in self.plan.files}
+                Failures(settings.data_dir, self._name).record(
+                    [(outcome, paths.get(outcome.source)) for outcome in self._outcomes],
+                    utc_now().isoformat(timespec="seconds"),
+                )
 
     def report(self) -> IngestReport:
         """Sum up what happened so far."""

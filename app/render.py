@@ -9,18 +9,17 @@ import json
 import sys
 import textwrap
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.padding import Padding
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
-from ingest.report import STATUSES, FileOutcome, IngestReport, Watcher
-from retrieval.options import SearchOptions
-from retrieval.types import Chunk, DocumentRecord, Explanation, Hit, Judgement
+from app.hits import window
+from ingest.report import STATUSES, IngestReport
+from retrieval.types import Chunk, DocumentRecord, Explanation, Hit
 
 if TYPE_CHECKING:  # what one command needs, the others need not wait for
     from ingest.discover import Discovery
@@ -28,8 +27,6 @@ if TYPE_CHECKING:  # what one command needs, the others need not wait for
     from retrieval.context import Context
     from retrieval.retriever import Retriever
 
-_PREVIEW = 420  # characters of a passage, unless --full
-_NAME = 40  # characters of a file's name beside the progress bar
 _TERMS = 12  # of a question, in an explanation
 _PRECISIONS = {"auto": "bf16 if the processor has it", "bf16": "bf16", "fp32": "fp32"}
 _MARK = "bold yellow"
@@ -49,119 +46,6 @@ def waiting(what: str, quiet: bool) -> Iterator[None]:
         return
     with console.status(what):
         yield
-
-
-@contextlib.contextmanager
-def counting(what: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show on a terminal how many chunks are done, and the time that is left."""
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), TextColumn("{task.completed}/{task.total} chunks"),
-               TimeRemainingColumn())  # fmt: skip
-    shown = Progress(*columns, console=console, disable=quiet or not console.is_terminal)
-    with shown:
-        task = shown.add_task(what, total=None)
-        yield lambda done, total: shown.update(task, completed=done, total=total)
-
-
-class ProgressWatcher(Watcher):
-    """Counts what is done; subclasses show it."""
-
-    def __init__(self) -> None:
-        self.sizes: dict[str, int] = {}
-        self.chunks = 0
-        self.pages = 0
-        self.failures = 0
-
-    def planned(self, files: Sequence[Any]) -> None:
-        """The work is known."""
-        self.sizes = {file.source: max(file.size, 1) for file in files}
-
-    def encoded(self, chunks: int) -> None:
-        """See `Watcher.encoded`."""
-        self.chunks += chunks
-
-    def settled(self, outcome: FileOutcome) -> None:
-        """A file is done, or failed."""
-        self.failures += outcome.status == "failed"
-        self.pages += outcome.pages
-
-
-class _Bar(ProgressWatcher):
-    """A bar over the bytes of the files, with the file in hand, the rate and the time left."""
-
-    def __init__(self, progress: Progress) -> None:
-        super().__init__()
-        self._progress = progress
-        self._task = progress.add_task("", total=None, files="", chunks="")
-        self._settled = 0
-
-    def planned(self, files: Sequence[Any]) -> None:
-        super().planned(files)
-        self._show(total=sum(self.sizes.values()))
-
-    def reading(self, source: str) -> None:
-        source = printable(source)
-        name = source if len(source) <= _NAME else "…" + source[-_NAME + 1 :]
-        self._show(description=name)
-
-    def busy(self, what: str) -> None:
-        self._show(description=what)
-
-    def encoded(self, chunks: int) -> None:
-        super().encoded(chunks)
-        self._show()
-
-    def settled(self, outcome: FileOutcome) -> None:
-        super().settled(outcome)
-        self._settled += 1
-        self._progress.advance(self._task, self.sizes.get(outcome.source, 0))
-        self._show()
-
-    def _show(self, **fields: Any) -> None:
-        elapsed = self._progress.tasks[self._task].elapsed or 0.0
-        rate = self.chunks / elapsed if elapsed else 0.0
-        failed = f", {self.failures} failed" if self.failures else ""
-        self._progress.update(
-            self._task,
-            files=f"{self._settled}/{len(self.sizes)} files{failed}",
-            chunks=f"{self.pages} pages, {self.chunks} chunks, {rate:.0f}/s",
-            **fields,
-        )
-
-
-class _Lines(ProgressWatcher):
-    """A line for each file that was read, where no terminal shows a bar."""
-
-    def settled(self, outcome: FileOutcome) -> None:
-        super().settled(outcome)
-        if outcome.status in ("added", "changed", "moved", "removed"):
-            print(
-                f"{outcome.status}: {printable(outcome.source)} ({outcome.chunks} chunks)",
-                file=sys.stderr,
-                flush=True,
-            )
-
-
-@contextlib.contextmanager
-def progress(quiet: bool) -> Iterator[ProgressWatcher]:
-    """Show progress in the way that suits where standard error goes."""
-    console = Console(stderr=True)
-    if quiet:
-        yield ProgressWatcher()
-    elif not console.is_terminal:
-        yield _Lines()
-    else:
-        columns = (
-            BarColumn(bar_width=24),
-            TextColumn("{task.fields[files]}"),
-            TextColumn("{task.fields[chunks]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            TextColumn("{task.description}", style="dim", markup=False),
-        )
-        with Progress(*columns, console=console, transient=True) as bar:
-            yield _Bar(bar)
 
 
 def printable(text: str) -> str:
@@ -261,72 +145,6 @@ def print_chunks(record: DocumentRecord, chunks: Sequence[Chunk]) -> None:
         console.print(Padding(Text(harmless(chunk.text)), (0, 0, 1, 4)))
 
 
-def search_json(
-    question: str, options: SearchOptions, took_ms: float, hits: Sequence[Hit]
-) -> dict[str, Any]:
-    """Build the object that ``search --json`` prints."""
-    judgement = hits[0].judgement if hits else Judgement()
-    return {
-        "question": question,
-        "mode": options.mode,
-        "fusion": options.fusion,
-        "rerank": options.rerank,
-        "took_ms": round(took_ms, 1),
-        "answerable": judgement.answerable,
-        "probability": judgement.probability,
-        "hits": [hit_json(hit) for hit in hits],
-    }
-
-
-def hit_json(hit: Hit) -> dict[str, Any]:
-    """Build one hit of such an object."""
-    where = hit.chunk.provenance
-    shown: dict[str, Any] = {
-        "rank": hit.rank,
-        "score": hit.score,
-        "chunk_id": str(hit.chunk.id),
-        "text": hit.chunk.text,
-        "source": where.source,
-        "page": where.page,
-        "headings": list(where.headings),
-        "modified": where.modified,
-        "metadata": dict(hit.chunk.metadata),
-        "legs": {
-            name: place and {"rank": place.rank, "score": place.score}
-            for name, place in hit.legs.items()
-        },
-        "fused": hit.fused,
-        "reranked": hit.reranked and dataclasses.asdict(hit.reranked),
-        "out_of_time": hit.out_of_time,
-        "before": [_chunk_json(chunk) for chunk in hit.before],
-        "after": [_chunk_json(chunk) for chunk in hit.after],
-    }
-    if hit.explanation is not None:
-        shown["explanation"] = _explanation_json(hit.explanation, hit.chunk.text)
-    return shown
-
-
-def _chunk_json(chunk: Chunk) -> dict[str, Any]:
-    return {"chunk_id": str(chunk.id), "text": chunk.text, "page": chunk.provenance.page}
-
-
-def _explanation_json(explanation: Explanation, text: str) -> dict[str, Any]:
-    closest = explanation.closest
-    return {
-        "parts": {
-            name: {"weight": weight, "normalised": normalised}
-            for name, (weight, normalised) in explanation.parts.items()
-        },
-        "background": explanation.background
-        and dict(zip(("mean", "deviation"), explanation.background, strict=True)),
-        "question_idf": explanation.question_idf,
-        "terms": [dataclasses.asdict(term) | {"score": term.score} for term in explanation.terms],
-        "closest": closest
-        and dataclasses.asdict(closest) | {"text": text[closest.start : closest.end]},
-        "added": [{"term": term, "weight": weight} for term, weight in explanation.added],
-    }
-
-
 def print_context(context: "Context", as_json: bool) -> None:
     """Print a grounding context as a language model would be given it."""
     if not as_json:
@@ -407,7 +225,7 @@ def print_hits(
 def _passage(hit: Hit, matches: Sequence[tuple[int, int]], full: bool) -> Text:
     """The passage, or the stretch of it with the most marked words."""
     text = harmless(hit.chunk.text)
-    start, end = (0, len(text)) if full else _window(text, matches)
+    start, end = (0, len(text)) if full else window(text, matches)
     shown = Text(text[start:end].replace("\n\n", "\n"))
     marks = [(a, b) for a, b in matches if start <= a and b <= end]
     for a, b in marks:
@@ -415,21 +233,6 @@ def _passage(hit: Hit, matches: Sequence[tuple[int, int]], full: bool) -> Text:
         folded = text.count("\n\n", start, a)
         shown.stylize(_MARK, a - start - folded, b - start - folded)
     return Text("…" if start else "") + shown + Text("…" if end < len(text) else "")
-
-
-def _window(text: str, matches: Sequence[tuple[int, int]]) -> tuple[int, int]:
-    if len(text) <= _PREVIEW:
-        return 0, len(text)
-
-    def distinct(start: int) -> int:
-        return len({text[a:b].lower() for a, b in matches if start <= a and b <= start + _PREVIEW})
-
-    best = max(
-        [0, *(max(a - _PREVIEW // 4, 0) for a, _ in matches)], key=lambda s: (distinct(s), -s)
-    )
-    start = text.rfind(" ", 0, best) + 1 if best else 0
-    end = text.find(" ", min(start + _PREVIEW, len(text)))
-    return start, len(text) if end < 0 else end
 
 
 def _explanation(hit: Hit) -> Text:

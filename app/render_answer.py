@@ -4,7 +4,8 @@ import sys
 from typing import Any
 
 from app.answer import Answer
-from app.render import harmless, hit_json
+from app.hits import hit_json
+from app.render import harmless
 from app.render import print_json as print_object
 
 _NOTHING = "The documents do not answer this."

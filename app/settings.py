@@ -144,6 +144,22 @@ class Settings(BaseModel):
     llm_context: int = Field(
         2000, ge=100, description="Tokens of the passages that a language model is given."
     )
+    ui_host: str = Field(
+        "127.0.0.1",
+        description="Where `twotower ui` listens; beyond this machine, with a password or login.",
+    )
+    ui_port: int = Field(8501, ge=1, le=65535, description="Its port.")
+    ui_hosts: str = Field(
+        "",
+        description="Names under which a browser may ask for it, besides this machine's own; with "
+        "commas between them.",
+    )
+    ui_password: SecretStr = Field(SecretStr(""), description="That its visitors are asked for.")
+    ui_folder: Path | None = Field(
+        None,
+        description="Folders below it may be ingested from the page; empty: any folder where it "
+        "listens on this machine alone, else none.",
+    )
     max_question_chars: int = Field(10_000, ge=1, description="A longer question is refused.")
     max_file_mb: int = Field(200, ge=1, description="A larger file is not read.")
     hidden: bool = Field(False, description="Whether hidden files and folders are read.")

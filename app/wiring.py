@@ -32,9 +32,15 @@ if TYPE_CHECKING:
 
 
 class Application:
-    """What the settings describe; parts are made when first asked for, and once."""
+    """What the settings describe; parts are made when first asked for, and once.
 
-    def __init__(self, settings: Settings) -> None:
+    Parameters
+    ----------
+    shared
+        Whether threads of this process use a collection at once.
+    """
+
+    def __init__(self, settings: Settings, *, shared: bool = False) -> None:
         self.settings = settings
         self.threads = limit_threads(settings.threads)
         self.catalog: Catalog = (
@@ -42,6 +48,10 @@ class Application:
             if settings.qdrant_url
             else self.local_catalog(settings.data_dir)
         )
+        if shared:
+            from retrieval.catalog.shared import SharedCatalog  # noqa: PLC0415 - the page alone
+
+            self.catalog = SharedCatalog(self.catalog)
         self.models = ModelCache(settings.cache_dir or platformdirs.user_cache_path("twotower"))
         self.model: Callable[[], ModelFolder] = cache(self._model)
         self.encoder: Callable[[], Encoder] = cache(self._encoder)

@@ -98,17 +98,12 @@ def read_dataset(folder: Path, known: frozenset[str] | None = None) -> Dataset:
     """
     queries = folder if folder.is_file() else folder / "queries.jsonl"
     folder = queries.parent
-    questions = {}
-    for number, entry in _lines(queries):
-        id, text = (_text(entry, key, queries, number) for key in ("_id", "text"))
-        if id in questions:
-            raise ConfigurationError(f"{queries}, line {number}: question '{id}' is there already")
-        questions[id] = text
+    questions = questions_in(queries)
     if not questions:
         raise ConfigurationError(f"{queries} has no question")
     judged: dict[str, dict[str, int]] = {}
     unknown_questions = unknown_documents = 0
-    for question, document, score in _judgements(_qrels(folder)):
+    for question, document, score in judgements_in(_qrels(folder)):
         if question not in questions:
             unknown_questions += 1
         elif known is not None and document.split("#page=")[0] not in known:
@@ -134,7 +129,31 @@ def _qrels(folder: Path) -> Path:
     raise ConfigurationError(f"{folder / 'qrels'} has none of {names}: judgements are needed")
 
 
-def _judgements(file: Path) -> Iterator[tuple[str, str, int]]:
+def questions_in(file: Path) -> dict[str, str]:
+    """Read ``queries.jsonl``: text by id.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is malformed, or names an id twice.
+    """
+    questions: dict[str, str] = {}
+    for number, entry in _lines(file):
+        id, text = (_text(entry, key, file, number) for key in ("_id", "text"))
+        if id in questions:
+            raise ConfigurationError(f"{file}, line {number}: question '{id}' is there already")
+        questions[id] = text
+    return questions
+
+
+def judgements_in(file: Path) -> Iterator[tuple[str, str, int]]:
+    """Read a table of judgements: question, document or page, score.
+
+    Raises
+    ------
+    ConfigurationError
+        If it is malformed.
+    """
     try:
         with file.open(encoding="utf-8", newline="") as stream:
             for number, row in enumerate(csv.reader(stream, delimiter="\t"), start=1):

@@ -37,11 +37,20 @@ class Collection:
     ----------
     is_live
         Whether this is still the version that searches go to.
+
+    Attributes
+    ----------
+    released
+        What `close` does: it closes the store, unless others use this object as well.
+    writes
+        How often chunks were written or removed: what was learnt before may be wrong since.
     """
 
     def __init__(self, name: str, store: Store, is_live: Callable[[], bool] = lambda: True) -> None:
         self.name = name
         self.is_live = is_live
+        self.released: Callable[[], None] = store.close
+        self.writes = 0
         self._store = store
         self._indexed: set[str] = set()
         self._idf: dict[int, float] = {}  # of terms that were asked for since the last write
@@ -99,7 +108,7 @@ class Collection:
     ) -> None:
         """Write chunks with their vectors, ``dense`` of shape (n, d)."""
         self._index_metadata(chunks)
-        self._idf.clear()
+        self._changed()
         self._store.upsert(
             [
                 Point(chunk.id, chunk_payload(chunk), vector, sparse)
@@ -136,7 +145,7 @@ class Collection:
     def remove(self, ids: Sequence[UUID]) -> None:
         """Remove chunks or records."""
         if ids:
-            self._idf.clear()
+            self._changed()
             self._store.delete(ids)
 
     def search(self, legs: Sequence[Leg], depth: int) -> list[list[Scored]]:
@@ -159,14 +168,15 @@ class Collection:
         -----
         ``ln(1 + (N - n + 0.5) / (n + 0.5))`` for ``n`` of ``N`` chunks, as the engine computes it.
         """
-        missing = [term for term in terms if term not in self._idf]
+        known = self._idf  # a write that comes meanwhile puts another one in its place
+        missing = [term for term in terms if term not in known]
         if missing:
-            known = self._store.idf(missing)
-            if len(known) < len(missing):
+            found = self._store.idf(missing)
+            if len(found) < len(missing):
                 absent = math.log(1 + (self.count("chunk") + 0.5) / 0.5)
-                known = dict.fromkeys(missing, absent) | known
-            self._idf |= known
-        return {term: self._idf[term] for term in terms}
+                found = dict.fromkeys(missing, absent) | found
+            known |= found
+        return {term: known[term] for term in terms}
 
     def some_ids(self, size: int) -> list[UUID]:
         """List the first chunks by id, which is at random."""
@@ -233,7 +243,11 @@ class Collection:
 
     def close(self) -> None:
         """Release the store."""
-        self._store.close()
+        self.released()
+
+    def _changed(self) -> None:
+        self._idf = {}
+        self.writes += 1
 
     def __enter__(self) -> Self:
         return self

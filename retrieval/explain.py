@@ -12,6 +12,7 @@ from retrieval.lexical import Bm25
 from retrieval.options import SearchOptions
 from retrieval.sentences import sentence_spans
 from retrieval.types import Chunk, Explanation, LegName, Sentence, SparseVector, TermWeight
+from retrieval.vectors import Vectors
 
 _MOST_SENTENCES = 40  # of one passage; more are the rows of a table
 
@@ -31,12 +32,20 @@ class Explainer:
         self._encoder = encoder
 
     def explain(
-        self, found: Found, options: SearchOptions, chunks: Sequence[Chunk]
+        self, found: Found, options: SearchOptions, chunks: Sequence[Chunk], *, closest: bool
     ) -> dict[UUID, Explanation]:
-        """Explain the hits of one question, by chunk id."""
+        """Explain the hits of one question, by chunk id.
+
+        Parameters
+        ----------
+        closest
+            Whether the sentence that is closest to the question is looked for: it costs encoding.
+        """
         asked = found.asked
         weights = self._collection.term_weights([chunk.id for chunk in chunks])
-        closest = self._closest(found, chunks)
+        sentences: Mapping[UUID, Sentence] = {}
+        if closest and asked.dense is not None:
+            sentences = self.closest(asked.dense, chunks)
         words = {**asked.added_words, **self._bm25.words(asked.text)}
         absolute = options.mode == "hybrid" and options.fusion == "convex"
         return {
@@ -45,15 +54,15 @@ class Explainer:
                 background=asked.background if absolute else None,
                 question_idf=asked.question_idf,
                 terms=_terms(found, words, weights.get(chunk.id)),
-                closest=closest.get(chunk.id),
+                closest=sentences.get(chunk.id),
                 added=asked.added,
             )
             for chunk in chunks
         }
 
-    def _closest(self, found: Found, chunks: Sequence[Chunk]) -> Mapping[UUID, Sentence]:
-        question = found.asked.dense
-        if question is None or not chunks:
+    def closest(self, question: Vectors, chunks: Sequence[Chunk]) -> Mapping[UUID, Sentence]:
+        """Find each passage's sentence that is closest to a question's vector of shape (d,)."""
+        if not chunks:
             return {}
         spans = [sentence_spans(chunk.text)[:_MOST_SENTENCES] for chunk in chunks]
         texts = [

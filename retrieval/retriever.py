@@ -19,7 +19,7 @@ from retrieval.options import MAX_LIMIT, SearchOptions
 from retrieval.rerank import Reranker
 from retrieval.selection import at_most_per_document, combined, diverse
 from retrieval.store.protocol import BM25, DENSE
-from retrieval.types import Chunk, Hit, Judgement, Reranked, Scored
+from retrieval.types import Chunk, Hit, Judgement, Reranked, Scored, Sentence
 from retrieval.vectors import Vectors
 
 _RERANK_BATCH = 16  # passages between two looks at the clock
@@ -66,7 +66,12 @@ class Retriever:
         self._clock = clock
 
     def retrieve(
-        self, question: str, options: SearchOptions | None = None, *, explain: bool = False
+        self,
+        question: str,
+        options: SearchOptions | None = None,
+        *,
+        explain: bool = False,
+        closest: bool = True,
     ) -> list[Hit]:
         """Find the passages that answer a question best.
 
@@ -75,7 +80,9 @@ class Retriever:
         Parameters
         ----------
         explain
-            Whether hits carry an `Explanation`; its closest sentence costs some encoding.
+            Whether hits carry an `Explanation`.
+        closest
+            Whether it names the sentence that is closest to the question, which costs encoding.
 
         Returns
         -------
@@ -89,7 +96,7 @@ class Retriever:
         IndexMismatch
             If the collection's vectors come from another encoder.
         """
-        return self.retrieve_many([question], options, explain=explain)[0]
+        return self.retrieve_many([question], options, explain=explain, closest=closest)[0]
 
     def retrieve_many(
         self,
@@ -97,6 +104,7 @@ class Retriever:
         options: SearchOptions | None = None,
         *,
         explain: bool = False,
+        closest: bool = True,
     ) -> list[list[Hit]]:
         """Answer many questions with one encoding batch and one engine batch; see `retrieve`."""
         started = self._clock()
@@ -105,7 +113,7 @@ class Retriever:
         wheres = [self._narrowed(text, options.where) for text in texts]
         asked = self._searcher.ask(texts, wheres, options.mode)
         found = self._found(asked, options, options.candidates)
-        return [self._hits(one, options, started, explain) for one in found]
+        return [self._hits(one, options, started, explain, closest) for one in found]
 
     @property
     def tuned(self) -> Mapping[str, Any]:
@@ -115,6 +123,16 @@ class Retriever:
     def metadata_keys(self) -> list[str]:
         """List the keys of people's own metadata that filters may name."""
         return self._collection.metadata_keys()
+
+    def question_vector(self, question: str) -> Vectors:
+        """Encode a question: (d,) float32."""
+        vector: Vectors = self._question_vectors([self._checked(question)])[0]
+        return vector
+
+    def closest(self, question: str, chunk: Chunk) -> Sentence | None:
+        """Find the sentence of a passage that is closest to a question."""
+        vector = self.question_vector(question)
+        return self._explainer.closest(vector, [chunk]).get(chunk.id)
 
     def matches(self, question: str, text: str) -> list[tuple[int, int]]:
         """Find the words of a passage that share a BM25 term with the question: offsets."""
@@ -151,7 +169,7 @@ class Retriever:
         return found
 
     def _hits(
-        self, found: Found, options: SearchOptions, started: float, explain: bool
+        self, found: Found, options: SearchOptions, started: float, explain: bool, closest: bool
     ) -> list[Hit]:
         chunks = _Chunks(self._collection)
         found = self._deepened(found, options, chunks)
@@ -167,7 +185,9 @@ class Retriever:
         places = {name: found.places(name, shown) for name in LEGS["hybrid"]}
         judgement = self._judgement(found, reranked, options)
         explanations = (
-            self._explainer.explain(found, options, chunks.read([item.id for item in chosen]))
+            self._explainer.explain(
+                found, options, chunks.read([item.id for item in chosen]), closest=closest
+            )
             if explain
             else {}
         )

@@ -52,12 +52,42 @@ class Machine:
     batch_tokens: int = 4096
 
 
+class Turns:
+    """A lock that goes to whoever has waited longest; its owner can see that somebody waits."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._given = 0
+        self._called = 0
+
+    def __enter__(self) -> None:
+        with self._changed:
+            mine = self._given
+            self._given += 1
+            self._changed.wait_for(lambda: self._called == mine)
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._called += 1
+            self._changed.notify_all()
+
+    def pass_on(self) -> None:
+        """Let whoever waits go first."""
+        self.__exit__()
+        self.__enter__()
+
+    @property
+    def wanted(self) -> bool:
+        """Whether somebody waits for the owner."""
+        return self._given - self._called > 1
+
+
 @dataclass(frozen=True)
 class _Graph:
     """A graph on this processor, the requests that may run on it at once, and whose turn it is."""
 
     queue: Any
-    lock: threading.Lock
+    turns: Turns
 
 
 class CompiledNetwork:
@@ -92,6 +122,7 @@ class CompiledNetwork:
             batches at a time as make the most of the cores.
         """
         graph, tokenizer = self._graph(tower, soon), self._tokenizer(tower)
+        queue, turns = graph.queue, graph.turns
         prompt = self.manifest.prompts.get(tower, "")
         results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(texts)
 
@@ -100,19 +131,23 @@ class CompiledNetwork:
             for row, (place, encoding) in zip(rows, batch, strict=True):
                 results[place] = row[self._own(encoding, len(row))] if row.ndim > 1 else row.copy()
 
-        with graph.lock:
-            graph.queue.set_callback(keep)
+        with turns:
+            queue.set_callback(keep)
             # Tokenised while the group before is computed: start_async waits for a free request.
             for first in range(0, len(texts), _GROUP):
                 group = [_prompted(prompt, text) for text in texts[first : first + _GROUP]]
                 encodings = tokenizer.encode_batch(group)
                 lengths = [len(encoding) for encoding in encodings]
                 for batch in batches(lengths, self._machine.batch_tokens):
-                    graph.queue.start_async(
+                    if turns.wanted:  # a reranker's few passages do not wait for an ingestion's
+                        queue.wait_all()
+                        turns.pass_on()
+                        queue.set_callback(keep)
+                    queue.start_async(
                         self._tensors([encodings[place] for place in batch]),
                         [(first + place, encodings[place]) for place in batch],
                     )
-            graph.queue.wait_all()
+            queue.wait_all()
         return results
 
     def _tensors(self, encodings: Sequence[Encoding]) -> list[NDArray[np.int64]]:
@@ -170,7 +205,7 @@ class CompiledNetwork:
                 },
             )
             requests = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-            return _Graph(openvino.AsyncInferQueue(compiled, requests), threading.Lock())
+            return _Graph(openvino.AsyncInferQueue(compiled, requests), Turns())
         except (ImportError, OSError, RuntimeError) as error:
             reason = str(error).strip().splitlines()[-1] if str(error).strip() else ""
             raise ConfigurationError(

@@ -1,0 +1,127 @@
+"""Work that takes long beside a page that stays usable: one job at a time, seen and cancelled."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+from retrieval.errors import TwoTowerError
+
+State = Literal["waiting", "running", "done", "failed", "cancelled"]
+
+_SEEN = 200  # lines of a job that are kept
+
+
+class Job:
+    """One piece of work: what it is at, and what became of it.
+
+    Attributes
+    ----------
+    kind
+        ``ingest``, ``reindex`` or ``evaluate``.
+    title
+        For people.
+    what
+        What is in hand.
+    done, total
+        How far it is, in whatever it counts; a total of 0: not known.
+    seen
+        What is worth reading afterwards, newest last.
+    result
+        What the work returned.
+    error
+        Why it failed; empty where it did not.
+    """
+
+    def __init__(self, kind: str, title: str) -> None:
+        self.kind = kind
+        self.title = title
+        self.state: State = "waiting"
+        self.what = ""
+        self.done = 0
+        self.total = 0
+        self.seen: deque[str] = deque(maxlen=_SEEN)
+        self.result: Any = None
+        self.error = ""
+        self.started = self.ended = time.monotonic()
+        self._cancelled = threading.Event()
+
+    def told(self, what: str, done: int, total: int) -> None:
+        """Say how far the work is."""
+        self.what, self.done, self.total = what, done, total
+
+    def cancel(self) -> None:
+        """Ask the work to end soon; what is done is kept."""
+        self._cancelled.set()
+
+    def stopped(self) -> bool:
+        """Whether it shall end."""
+        return self._cancelled.is_set()
+
+    @property
+    def active(self) -> bool:
+        """Whether it has not ended."""
+        return self.state in ("waiting", "running")
+
+    @property
+    def share(self) -> float:
+        """How much is done, in [0, 1]."""
+        return min(self.done / self.total, 1.0) if self.total else 0.0
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run, or ran."""
+        return (time.monotonic() if self.active else self.ended) - self.started
+
+    def run(self, work: Callable[["Job"], Any]) -> None:
+        """Do the work; every error ends as one line."""
+        self.started = time.monotonic()
+        if not self.stopped():
+            self.state = "running"
+            try:
+                self.result = work(self)
+            except TwoTowerError as error:
+                self.error = str(error)
+            except Exception as error:  # noqa: BLE001 - no traceback reaches a user
+                self.error = f"this is a bug in twotower: {type(error).__name__}: {error}"
+        self.ended = time.monotonic()
+        self.state = "failed" if self.error else "cancelled" if self.stopped() else "done"
+
+
+class Jobs:
+    """The jobs of a process, one after the other: two would take each other's cores."""
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1, "job")
+        self._latest: dict[str, Job] = {}
+        self._lock = threading.Lock()
+
+    def start(self, kind: str, title: str, work: Callable[[Job], Any]) -> Job:
+        """Start a job as soon as those before it have ended."""
+        job = Job(kind, title)
+        with self._lock:
+            self._latest[kind] = job
+        self._thread.submit(job.run, work)
+        return job
+
+    def latest(self, kind: str) -> Job | None:
+        """The newest job of a kind, also when it has ended."""
+        return self._latest.get(kind)
+
+    def active(self) -> list[Job]:
+        """Those that have not ended."""
+        return [job for job in list(self._latest.values()) if job.active]
+
+    def forget(self, kind: str) -> None:
+        """Drop a job that has ended."""
+        with self._lock:
+            if (job := self._latest.get(kind)) and not job.active:
+                del self._latest[kind]
+
+    def close(self) -> None:
+        """Ask all to end, and wait for it: what is in hand is committed."""
+        for job in self.active():
+            job.cancel()
+        self._thread.shutdown(wait=True)

@@ -1,0 +1,451 @@
+"""What the web page works on: the index, open for several threads, and the work beside it.
+
+Knows nothing of the page itself; each method is one thing that a person does there.
+"""
+
+import ipaddress
+import os
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from app.answer import Answer
+from app.failures import Failures
+from app.jobs import Job, Jobs
+from app.labels import Labels
+from app.settings import Settings
+from app.uploads import Uploads
+from app.wiring import Application, user_path
+from ingest.loaders.isolation import Workers
+from ingest.loaders.page_image import draw_page
+from ingest.report import FileOutcome, IngestReport, Watcher
+from retrieval.catalog import Versions
+from retrieval.collection import Collection
+from retrieval.errors import ConfigurationError, DocumentError, ServiceError
+from retrieval.filters import Filter
+from retrieval.options import SearchOptions
+from retrieval.retriever import Retriever
+from retrieval.store.card import IndexCard
+from retrieval.types import Chunk, DocumentRecord, Hit, Sentence
+
+DocumentState = Literal["ready", "changed", "gone", "failed"]
+
+_PICTURES = 48  # pages that are kept
+_PAGE_WIDTH = 1400  # pixels
+
+
+@dataclass(frozen=True, slots=True)
+class Searched:
+    """One search: what was asked, how, what came out, and how long the retriever took."""
+
+    question: str
+    options: SearchOptions
+    hits: tuple[Hit, ...]
+    seconds: float
+    marks: Mapping[str, Sequence[tuple[int, int]]]
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRow:
+    """A document in the list.
+
+    Attributes
+    ----------
+    state
+        ``changed`` where the file looks other than when it was ingested, ``gone`` where it is no
+        more; these are hints: only ingestion compares content. ``failed`` where it was not read.
+    path
+        Where the file lies, or lay.
+    reason
+        Why it failed.
+    """
+
+    source: str
+    title: str
+    state: DocumentState
+    chunks: int
+    pages: int | None
+    size: int
+    at: str
+    path: str
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """A collection as the index page shows it."""
+
+    card: IndexCard
+    versions: Versions
+    documents: int
+    chunks: int
+    stray: int
+    size: int | None
+    fits: bool
+
+
+class Workspace:
+    """One index and its people.
+
+    Parameters
+    ----------
+    settings
+        The encoder among them is replaced when a re-indexing brings another one.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.application = Application(settings, shared=True)
+        self.jobs = Jobs()
+        self._searching = threading.Lock()
+        self._retrievers: dict[str, tuple[Collection, int, Retriever]] = {}
+        self._pages: Workers | None = None
+        self._pictures: OrderedDict[object, bytes] = OrderedDict()
+        self._drawing = threading.Lock()
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self.application.settings
+
+    def close(self) -> None:
+        """End what runs, and let go of the index."""
+        self.jobs.close()
+        if self._pages is not None:
+            self._pages.__exit__(InterruptedError, None, None)
+        self.application.catalog.close()
+
+    # Searching
+
+    def names(self) -> list[str]:
+        """List the collections."""
+        return self.application.catalog.names()
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[Collection]:
+        """Use a collection for a moment."""
+        with self.application.catalog.open(name, brief=True) as collection:
+            yield collection
+
+    @contextmanager
+    def retrieving(self, name: str) -> Iterator[Retriever]:
+        """Use a collection's retriever, one thread at a time; a changed collection gets a new one.
+
+        Stemmers and rerankers keep state while they work.
+        """
+        with self.opened(name) as collection, self._searching:
+            known = self._retrievers.get(name)
+            if known is None or known[0] is not collection or known[1] != collection.writes:
+                writes = collection.writes
+                known = (collection, writes, self.application.retriever(collection))
+                self._retrievers[name] = known
+            yield known[2]
+
+    def search(self, name: str, question: str, asked: Mapping[str, Any]) -> Searched:
+        """Search, with the numbers behind each score; ``asked`` as for `Application.retriever`."""
+        with self.retrieving(name) as retriever:
+            options = self.application.options(retriever.tuned, asked)
+            start = time.perf_counter()
+            hits = retriever.retrieve(question, options, explain=True, closest=False)
+            seconds = time.perf_counter() - start
+            marks = {str(hit.chunk.id): retriever.matches(question, hit.chunk.text) for hit in hits}
+        return Searched(question, options, tuple(hits), seconds, marks)
+
+    def closest(self, name: str, question: str, chunk: Chunk) -> Sentence | None:
+        """Find the sentence of a passage that is closest to a question."""
+        with self.retrieving(name) as retriever:
+            return retriever.closest(question, chunk)
+
+    def neighbours(self, name: str, chunk: Chunk, reach: int) -> tuple[list[Chunk], list[Chunk]]:
+        """Read the passages around one."""
+        with self.opened(name) as collection:
+            return collection.neighbours(chunk, reach)
+
+    def facets(self, name: str, keys: Sequence[str]) -> dict[str, dict[str, int]]:
+        """Count passages by the values of keys, and of the documents' own metadata."""
+        with self.opened(name) as collection:
+            wanted = [*keys, *collection.metadata_keys()]
+            return {key: collection.facets(key, Filter()) for key in wanted}
+
+    def metadata_keys(self, name: str) -> list[str]:
+        """List the keys of people's own metadata."""
+        with self.opened(name) as collection:
+            return collection.metadata_keys()
+
+    def changes(self, name: str) -> tuple[int, int]:
+        """Tell a state of a collection from others: its version, and how often it was written."""
+        with self.opened(name) as collection:
+            return id(collection), collection.writes
+
+    def answer(
+        self, name: str, question: str, history: Sequence[Answer], told: Callable[[str], None]
+    ) -> Answer:
+        """Answer a question; see `Answerer.answer`."""
+        with self.opened(name) as collection:
+            return self.application.answerer(collection).answer(question, history, told=told)
+
+    # Pages and texts
+
+    def file_of(self, name: str, source: str) -> Path | None:
+        """Where a document's file lies on this machine; ``None`` where it does not."""
+        with self.opened(name) as collection:
+            record = collection.document(source)
+        path = Path(record.root, record.source) if record else None
+        return path if path is not None and path.is_file() else None
+
+    def page(self, path: Path, number: int, chunk: Chunk | None = None) -> bytes:
+        """Draw a page of a PDF, with a passage marked.
+
+        Raises
+        ------
+        DocumentError
+            If it cannot be drawn.
+        """
+        boxes = chunk.provenance.boxes if chunk else ()
+        try:
+            key = (path, path.stat().st_mtime_ns, number, boxes)
+        except OSError as error:
+            raise DocumentError(f"{path} cannot be read: {error.strerror}", "gone") from error
+        with self._drawing:
+            if key not in self._pictures:
+                if self._pages is None:
+                    settings = self.settings
+                    self._pages = Workers(1, settings.parse_seconds, settings.parse_memory_mb)
+                drawn = self._pages.submit(draw_page, path, number, boxes, _PAGE_WIDTH)
+                self._pictures[key] = self._pages.result(drawn)
+                while len(self._pictures) > _PICTURES:
+                    self._pictures.popitem(last=False)
+            self._pictures.move_to_end(key)
+            return self._pictures[key]
+
+    def text_of(self, name: str, source: str) -> list[Chunk]:
+        """Read a document's passages."""
+        with self.opened(name) as collection:
+            return collection.chunks_of(source)
+
+    # Documents
+
+    def documents(self, name: str) -> list[DocumentRow]:
+        """List documents and failures, by source."""
+        failures = Failures(self.settings.data_dir, name).read()
+        records: list[DocumentRecord] = []
+        if self.application.catalog.exists(name):
+            with self.opened(name) as collection:
+                records = list(collection.documents())
+        rows = {record.source: _row(record) for record in records}
+        for failure in failures.values():
+            known = rows.get(failure.source)
+            rows[failure.source] = DocumentRow(
+                failure.source,
+                known.title if known else "",
+                "failed",
+                known.chunks if known else 0,
+                known.pages if known else None,
+                known.size if known else 0,
+                failure.at,
+                failure.path,
+                failure.reason,
+            )
+        return sorted(rows.values(), key=lambda row: row.source)
+
+    def delete(self, name: str, sources: Sequence[str]) -> int:
+        """Remove documents, and their files where they were uploaded; how many passages went."""
+        uploads, failures = self.uploads(name), Failures(self.settings.data_dir, name)
+        chunks = 0
+        rows = {row.source: row for row in self.documents(name)}
+        for source in sources:
+            if self.application.catalog.exists(name):
+                with self.opened(name) as collection:
+                    chunks += collection.remove_document(source)
+            failures.forget(source)
+            if source in rows and rows[source].path:
+                uploads.remove(Path(rows[source].path))
+        return chunks
+
+    def uploads(self, name: str) -> Uploads:
+        """The uploaded files of a collection."""
+        return Uploads(self.settings.data_dir, name)
+
+    def labels(self, name: str) -> Labels:
+        """The judgements of a collection."""
+        return Labels(self.settings.data_dir, name)
+
+    def folder(self, text: str) -> Path:
+        """Read a folder that a visitor names.
+
+        Raises
+        ------
+        ConfigurationError
+            If it is none, or not one that the page may read.
+        """
+        if not text.strip():
+            raise ConfigurationError("name a folder, such as ~/Documents")
+        path, allowed = user_path(text.strip()), self.settings.ui_folder
+        if allowed is None and not is_loopback(self.settings.ui_host):
+            raise ConfigurationError(
+                "this page is open to other machines, so it reads no folders of this one: set "
+                "TWOTOWER_UI_FOLDER to the one that it may read"
+            )
+        if allowed is not None and not path.resolve().is_relative_to(allowed.resolve()):
+            raise ConfigurationError(f"{text}: only folders below {allowed} may be read from here")
+        if not path.exists():
+            raise ConfigurationError(f"{text}: no such file or folder; check the path")
+        return path
+
+    def ingest(self, name: str, paths: Sequence[Path], prune: bool = False) -> Job:
+        """Bring files in, beside everything else."""
+
+        def work(job: Job) -> IngestReport:
+            from app.ingestion import Ingestion  # noqa: PLC0415 - parsers take a second
+
+            job.told("looking at the files", 0, 0)
+            with Ingestion(self.application, paths, name, _Told(job)) as run:
+                job.told("", 0, len(run.plan.files))
+                for complaint in run.discovery.errors:
+                    job.seen.append(complaint)
+                for outcome in run.run(prune, job.stopped):
+                    _see(job, outcome)
+                if not run.plan.files and run.discovery.errors:
+                    raise ConfigurationError(run.discovery.errors[0])
+                return run.report()
+
+        count = f"{len(paths)} files" if len(paths) > 1 else paths[0].name
+        return self.jobs.start("ingest", f"Ingesting {count} into {name}", work)
+
+    # The index
+
+    def overview(self, name: str) -> Overview:
+        """Describe a collection."""
+        catalog = self.application.catalog
+        versions = catalog.versions(name)
+        with self.opened(name) as collection:
+            card = collection.card()
+            counts = collection.chunk_counts()
+            told = {record.source: record.chunks for record in collection.documents()}
+        stray = sum(abs(counts.get(s, 0) - told.get(s, 0)) for s in counts.keys() | told.keys())
+        fits = card.encoder.fingerprint == self.application.model().fingerprint
+        return Overview(
+            card, versions, len(told), sum(counts.values()), stray, catalog.size(name), fits
+        )
+
+    def reindex(self, name: str, encoder: str, force: bool) -> Job:
+        """Build the next version beside the live one; another encoder is used from then on."""
+
+        def work(job: Job) -> Any:
+            from app.versions import reindex  # noqa: PLC0415 - one job needs it
+
+            wanted = self.application
+            if encoder and encoder != self.settings.encoder:
+                wanted = self._with_encoder(encoder)
+            built = reindex(
+                wanted,
+                name,
+                lambda done, total: job.told("encoding passages", done, total),
+                job.stopped,
+                force=force,
+            )
+            if built is not None and built.finished:
+                self.application = wanted
+            return built
+
+        return self.jobs.start("reindex", f"Re-indexing {name}", work)
+
+    def rollback(self, name: str) -> Versions:
+        """Go back to the version before, and to its encoder where that is another one."""
+        versions = self.application.catalog.rollback(name)
+        with self.opened(name) as collection:
+            encoder = collection.card().encoder
+        if encoder.fingerprint != self.application.model().fingerprint:
+            self.application = self._with_encoder(encoder.name)
+        return versions
+
+    def _with_encoder(self, name: str) -> Application:
+        """Make the application with another encoder, over the same open collections."""
+        other = Application(self.settings.model_copy(update={"encoder": name}))
+        other.model()  # it is there, or this says so
+        other.catalog = self.application.catalog
+        return other
+
+    def evaluate(
+        self, name: str, queries: Path, tried: Callable[[SearchOptions], list[SearchOptions]]
+    ) -> Job:
+        """Measure ways to search on labelled questions.
+
+        Parameters
+        ----------
+        tried
+            From the options in force to those that are compared.
+        """
+
+        def work(job: Job) -> Any:
+            from app import evaluation  # noqa: PLC0415 - one job needs it
+
+            done = 0
+
+            def told(what: str, now: int, total: int) -> None:
+                nonlocal done
+                if job.stopped():
+                    raise ServiceError("stopped; nothing was measured")
+                done = now + (done if what == job.what else 0)
+                job.told(what, done, total)
+
+            with evaluation.bench(self.application, None, queries, name, told) as opened:
+                systems = tried(self.application.options(opened.retriever.tuned, {}))
+                return opened.dataset, evaluation.run_systems(opened, systems, told)
+
+        return self.jobs.start("evaluate", f"Measuring on {queries.parent.name}", work)
+
+
+class _Told(Watcher):
+    """Tells a job what an ingestion is at."""
+
+    def __init__(self, job: Job) -> None:
+        self._job = job
+
+    def reading(self, source: str) -> None:
+        self._job.what = f"reading {source}"
+
+    def busy(self, what: str) -> None:
+        self._job.what = what
+
+
+def _see(job: Job, outcome: FileOutcome) -> None:
+    job.done += 1
+    if outcome.status == "failed":
+        job.seen.append(f"failed: {outcome.source}: {outcome.reason}")
+    elif outcome.status != "unchanged":
+        job.seen.append(f"{outcome.status}: {outcome.source} ({outcome.chunks} passages)")
+
+
+def _row(record: DocumentRecord) -> DocumentRow:
+    path = Path(record.root, record.source)
+    state: DocumentState = "ready"
+    try:
+        if path.stat().st_size != record.size:
+            state = "changed"
+    except OSError:
+        state = "gone"
+    return DocumentRow(
+        record.source,
+        record.title,
+        state,
+        record.chunks,
+        record.pages,
+        record.size,
+        record.ingested_at,
+        os.fspath(path),
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches a host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,1 @@
+"""The web page: pages without logic, over `app.workspace`."""

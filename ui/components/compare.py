@@ -1,0 +1,68 @@
+"""Two rankings of one question, side by side, with what moved."""
+
+from typing import Any
+
+import altair as alt
+import pandas as pd
+import streamlit as st
+
+from app.evaluation import label as way
+from app.workspace import Searched
+from ui.components.hit import show_hit
+from ui.safe import plain
+
+_SHOWN = 44  # characters of a source
+
+
+def show_compared(name: str, first: Searched, second: Searched) -> None:
+    """Show both, and the changes of rank drawn between them."""
+    ranks = {hit.chunk.id: hit.rank for hit in first.hits}
+    st.altair_chart(
+        _slopes(first, second),
+        width="stretch",
+        alt="Ranks of the passages in both rankings, joined by lines",
+    )
+    left, right = st.columns(2, gap="medium")
+    for column, searched, key in ((left, first, "a"), (right, second, "b")):
+        with column:
+            st.markdown(f"**{way(searched.options)}** · {searched.seconds * 1000:.0f} ms")
+            for hit in searched.hits:
+                moved = ""
+                if key == "b":
+                    before = ranks.get(hit.chunk.id)
+                    step = 0 if before is None else before - hit.rank
+                    moved = "new" if before is None else ("▲" if step > 0 else "▼") + str(abs(step))
+                    moved = "" if before is not None and not step else moved
+                show_hit(name, searched, hit, f"{key}{hit.rank}", moved=moved)
+
+
+def _slopes(first: Searched, second: Searched) -> Any:
+    ways = [f"A: {way(first.options)}", f"B: {way(second.options)}"]
+    rows = [
+        {
+            "way": title,
+            "rank": hit.rank,
+            "id": str(hit.chunk.id),
+            "passage": plain(hit.chunk.provenance.source)[-_SHOWN:],
+        }
+        for title, searched in zip(ways, (first, second), strict=True)
+        for hit in searched.hits
+    ]
+    both = {hit.chunk.id for hit in first.hits} & {hit.chunk.id for hit in second.hits}
+    frame = pd.DataFrame(rows)
+    frame["in both"] = ["yes" if row["id"] in {str(id) for id in both} else "no" for row in rows]
+    base = alt.Chart(frame).encode(
+        x=alt.X("way:N", title=None, sort=ways, axis=alt.Axis(labelAngle=0, labelLimit=400)),
+        y=alt.Y(
+            "rank:Q",
+            scale=alt.Scale(reverse=True, nice=False),
+            title="rank",
+            axis=alt.Axis(tickMinStep=1, format="d"),
+        ),
+        tooltip=["passage:N", "rank:Q", "way:N"],
+    )
+    lines = base.mark_line(opacity=0.75, strokeWidth=2).encode(
+        detail="id:N", color=alt.Color("passage:N", legend=None)
+    )
+    dots = base.mark_circle(size=70, opacity=1).encode(color=alt.Color("passage:N", legend=None))
+    return (lines + dots).properties(height=260)

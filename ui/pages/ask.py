@@ -1,0 +1,107 @@
+"""Ask: a conversation that is grounded in the documents."""
+
+import streamlit as st
+
+from app.answer import Answer
+from retrieval.errors import TwoTowerError
+from ui.components.answer import show_answer, streamed
+from ui.components.notices import empty, show_error
+from ui.components.settings import choose_collection
+from ui.resources import workspace
+from ui.safe import label
+
+
+def show() -> None:
+    """Show the page."""
+    st.html("<h1 class='sr-only'>Ask your documents</h1>")
+    try:
+        with st.sidebar:
+            name = choose_collection()
+            _model()
+        if name not in workspace().names():
+            empty(
+                "Nothing to ask yet",
+                "Bring documents in on the [Documents](/documents) page first.",
+                "inbox",
+            )
+            return
+        _talk(name)
+    except TwoTowerError as error:
+        show_error(error)
+
+
+def _model() -> None:
+    """Say what answers."""
+    llm = workspace().settings.llm
+    if llm:
+        st.caption("Answers are written by")
+        st.text(llm)
+    else:
+        st.info(
+            "No language model is set, so answers are quoted from the documents. "
+            "`TWOTOWER_LLM=ollama:qwen3` has one on this machine write them.",
+            icon=":material/format_quote:",
+        )
+    if st.session_state.get("talk"):
+        st.button("New conversation", icon=":material/refresh:", on_click=_begin)
+
+
+def _begin() -> None:
+    st.session_state["talk"] = []
+
+
+def _talk(name: str) -> None:
+    talk: list[tuple[str, Answer | None, str]] = st.session_state.setdefault("talk", [])
+    for number, (question, answer, problem) in enumerate(talk):
+        _turn(name, question, answer, problem, number)
+    asked = st.chat_input(
+        "Ask about your documents", max_chars=workspace().settings.max_question_chars
+    )
+    if not asked or not asked.strip():
+        if not talk:
+            empty(
+                "Ask your documents",
+                "The answer cites the passages that it comes from; open them by their numbers. "
+                "Press `/` to come to the box.",
+                "forum",
+            )
+        return
+    with st.chat_message("user"):
+        st.text(asked)
+    with st.chat_message("assistant", avatar=":material/account_balance:"):
+        place = st.empty()
+        answer, problem = _answered(name, asked, talk, place)
+        place.empty()
+    talk.append((asked, answer, problem))
+    st.rerun()
+
+
+def _answered(
+    name: str,
+    asked: str,
+    talk: list[tuple[str, Answer | None, str]],
+    place: "st.delta_generator.DeltaGenerator",
+) -> tuple[Answer | None, str]:
+    """Answer, showing the text as it comes; what went wrong is part of the conversation."""
+    pieces: list[str] = []
+
+    def told(piece: str) -> None:
+        pieces.append(piece)
+        place.html(streamed("".join(pieces)))
+
+    history = [answer for _, answer, _ in talk if answer is not None]
+    place.caption("Looking for passages …")
+    try:
+        return workspace().answer(name, asked, history, told), ""
+    except TwoTowerError as error:
+        return None, str(error)
+
+
+def _turn(name: str, question: str, answer: Answer | None, problem: str, number: int) -> None:
+    with st.chat_message("user"):
+        st.text(question)
+    with st.chat_message("assistant", avatar=":material/account_balance:"):
+        if answer is None:
+            st.warning(label(problem), icon=":material/error:")
+        else:
+            show_answer(name, answer, str(number))
