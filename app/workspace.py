@@ -214,7 +214,9 @@ class Workspace:
             if key not in self._pictures:
                 if self._pages is None:
                     settings = self.settings
-                    self._pages = Workers(1, settings.parse_seconds, settings.parse_memory_mb)
+                    self._pages = Workers(
+                        1, settings.parse_seconds, settings.parse_memory_mb, parsers=False
+                    )
                 drawn = self._pages.submit(draw_page, path, number, boxes, _PAGE_WIDTH)
                 self._pictures[key] = self._pages.result(drawn)
                 while len(self._pictures) > _PICTURES:

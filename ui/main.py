@@ -6,7 +6,7 @@ import streamlit as st
 
 from ui.components.keyboard import listen
 from ui.components.login import require_login
-from ui.pages import ask, documents, index, quality, search
+from ui.views import ask, documents, index, quality, search
 
 _FOLDER = Path(__file__).parent
 

@@ -38,7 +38,7 @@ _POLICY = (
     "form-action 'self'; "
     "base-uri 'self'; "
     "object-src 'none'; "
-    "frame-ancestors 'none'; "
+    "frame-ancestors 'none'"
 )
 _HEADERS = {
     b"content-security-policy": _POLICY.encode(),

@@ -24,11 +24,14 @@ class Workers:
         The most that one file may take; then its worker is killed.
     memory_mb
         The most address space of one worker, in MiB, where the system can limit it.
+    parsers
+        Whether workers start with the parsers loaded: seconds once, for many files.
     """
 
-    def __init__(self, count: int, seconds: float, memory_mb: int) -> None:
-        context = multiprocessing.get_context("forkserver")
-        context.set_forkserver_preload(["ingest.loaders.preload"])
+    def __init__(self, count: int, seconds: float, memory_mb: int, *, parsers: bool = True) -> None:
+        context: Any = multiprocessing.get_context("forkserver" if parsers else "spawn")
+        if parsers:
+            context.set_forkserver_preload(["ingest.loaders.preload"])
         self._seconds = seconds
         self._memory_mb = memory_mb
         self._pool = ProcessPool(

@@ -110,24 +110,28 @@ def _citations(name: str, answer: Answer, key: str) -> None:
         for citation in claim.citations
         if citation.number == chosen
     ]
+    passage = passages[chosen]
     with st.container(border=True):
-        passage = passages[chosen]
         st.html(
-            Markup(
-                "<article class='hit'><h3>{}</h3><div class='place'>{}</div>"
-                "<p class='text'>{}</p></article>"
-            ).format(
-                plain(passage.title or passage.source),
-                plain(passage.citation),
-                marked(passage.text, _found(passage.text, quotes), "closest"),
+            Markup("<article class='hit'><h3>{}</h3><div class='place'>{}</div></article>").format(
+                plain(passage.title or passage.source), plain(_where(passage))
             )
         )
-        chunk = _chunk_of(answer, passage, quotes)
-        if chunk is not None and chunk.provenance.boxes:
-            try:
-                show_page(name, passage.source, chunk, f"cited-{key}-{chosen}")
-            except TwoTowerError as error:
-                show_error(error)
+        for chunk in _quoted(answer, passage, quotes):
+            where = chunk.provenance
+            st.html(
+                Markup(
+                    "<div class='hit'><div class='headings'>{}</div><p class='text'>{}</p></div>"
+                ).format(
+                    plain(" › ".join(where.headings)),
+                    marked(chunk.text, _found(chunk.text, quotes), "closest"),
+                )
+            )
+            if where.boxes:
+                try:
+                    show_page(name, where.source, chunk, f"cited-{key}-{chunk.id}")
+                except TwoTowerError as error:
+                    show_error(error)
 
 
 def _where(passage: Passage) -> str:
@@ -151,11 +155,11 @@ def _found(text: str, quotes: Sequence[str]) -> list[tuple[int, int]]:
     return sorted(spans)
 
 
-def _chunk_of(answer: Answer, passage: Passage, quotes: Sequence[str]) -> Chunk | None:
-    """The chunk of a passage whose page is the one to open: the quoted one."""
+def _quoted(answer: Answer, passage: Passage, quotes: Sequence[str]) -> list[Chunk]:
+    """The chunks of a passage that are quoted, or its first one."""
     chunks = [hit.chunk for hit in answer.hits if hit.chunk.id in passage.chunk_ids]
     quoted = [c for c in chunks if any(q in " ".join(c.text.split()) for q in quotes)]
-    return next(iter(quoted or chunks), None)
+    return quoted or chunks[:1]
 
 
 @st.fragment

@@ -45,17 +45,26 @@ def show_hit(
     judged
         What the person has said of it for this question.
     """
-    with st.container(border=True, key=f"hit-{key}"):
-        st.html(_card(hit, searched, moved))
-        _more(name, searched, hit, key)
-        if labelling:
-            _verdict(name, searched.question, hit.chunk, key, judged)
+    _show(name, searched, hit, key, moved, judged, labelling)
 
 
 @st.fragment
-def _more(name: str, searched: Searched, hit: Hit, key: str) -> None:
-    """What is looked at on demand; opening it runs nothing else of the page."""
+def _show(
+    name: str,
+    searched: Searched,
+    hit: Hit,
+    key: str,
+    moved: str,
+    judged: int | None,
+    labelling: bool,
+) -> None:
+    """The card: a part of the page that runs by itself when something of it is opened.
+
+    The border is drawn around the fragment's own container (`style.css`): one more would cost each
+    search as many messages to the browser as there are hits.
+    """
     where = hit.chunk.provenance
+    st.html(_card(hit, searched, moved))
     page = "Page" if where.page is None else f"Page {where.page}"
     views = {"around": "Surroundings", "why": "Why this hit"}
     if where.boxes:
@@ -76,9 +85,10 @@ def _more(name: str, searched: Searched, hit: Hit, key: str) -> None:
             _why(name, searched, hit)
     except TwoTowerError as error:
         show_error(error)
+    if labelling:
+        _verdict(name, searched.question, hit.chunk, key, judged)
 
 
-@st.fragment
 def _verdict(name: str, question: str, chunk: Chunk, key: str, judged: int | None) -> None:
     """Take a judgement, and keep it at once."""
     widget = f"verdict-{key}-{chunk.id}"
@@ -110,10 +120,11 @@ def _card(hit: Hit, searched: Searched, moved: str) -> Markup:
             plain(" › ".join(where.headings))
         )
     return Markup(
-        "<article class='hit'><div class='head'><span class='rank'>{}</span><h3>{}</h3>{}"
+        "<article class='hit card' data-q='{}'><div class='head'><span class='rank'>{}</span><h3>{}</h3>{}"
         "<span class='score'>{:.3f}</span></div><div class='place'>{}</div>{}{}"
         "<p class='text'>{}</p></article>"
     ).format(
+        searched.question,
         hit.rank,
         plain(where.title or where.source),
         way,
@@ -145,29 +156,26 @@ def score_bar(hit: Hit) -> Markup:
         Markup("<span><i class='{}'></i>{} {:.2f}</span>").format(kind, name, value)
         for name, kind, value in parts
     )
+    if hit.reranked is not None:  # its scale is its own: it orders, and adds nothing to the bar
+        moved = hit.reranked.moved
+        way = f", {'up' if moved > 0 else 'down'} {abs(moved)}" if moved else ""
+        legend += Markup("<span><i class='rerank'></i>reranker {:.2f}{}</span>").format(
+            hit.reranked.score, way
+        )
     return Markup(
         "<div class='bar' role='img' aria-label='Score: {}'>{}</div><div class='legend'>{}</div>"
     ).format(said, segments, legend)
 
 
 def shares(hit: Hit) -> list[tuple[str, str, float]]:
-    """Name, kind and size of what adds up to a hit's score."""
+    """Name, kind and size of what adds up to a hit's score before reranking."""
     explanation = hit.explanation
     if explanation is None or not explanation.parts:
         kind = next((name for name, place in hit.legs.items() if place), "dense")
         return [("score", kind, hit.score)]
-    legs: list[tuple[str, str, float]] = [
+    return [
         (_NAMES[name], name, weight * normalised)
         for name, (weight, normalised) in explanation.parts.items()
-    ]
-    if hit.reranked is None:
-        return legs
-    whole = sum(value for _, _, value in legs) or 1.0
-    # What the reranker left of the fused score, and what it gave.
-    kept = min(hit.fused, hit.score)
-    return [
-        *((name, kind, kept * value / whole) for name, kind, value in legs),
-        ("reranker", "rerank", max(hit.score - kept, 0.0)),
     ]
 
 

@@ -3,6 +3,7 @@
 import json
 
 import streamlit as st
+from markupsafe import escape
 
 from app.hits import search_json, to_csv, to_markdown
 from app.labels import place_of
@@ -19,16 +20,6 @@ from ui.safe import label
 def show() -> None:
     """Show the page."""
     st.html("<h1 class='sr-only'>Search your documents</h1>")
-    question = st.text_input(
-        "Question",
-        key="q",
-        bind="query-params",
-        type="search",
-        placeholder='Ask in your words; "exact words" in quotes',
-        label_visibility="collapsed",
-        icon=":material/search:",
-        max_chars=workspace().settings.max_question_chars,
-    )
     try:
         with st.sidebar:
             name = choose_collection()
@@ -42,6 +33,25 @@ def show() -> None:
             return
         with st.sidebar:
             chosen = choose(name)
+        _asking(name, chosen)
+    except TwoTowerError as error:
+        show_error(error)
+
+
+@st.fragment
+def _asking(name: str, chosen: Chosen) -> None:
+    """The box and what it finds: a question runs this much of the page, and no more."""
+    question = st.text_input(
+        "Question",
+        key="q",
+        bind="query-params",
+        type="search",
+        placeholder='Ask in your words; "exact words" in quotes',
+        label_visibility="collapsed",
+        icon=":material/search:",
+        max_chars=workspace().settings.max_question_chars,
+    )
+    try:
         if question and question.strip():
             _results(name, question, chosen)
         else:
@@ -93,7 +103,7 @@ def _head(searched: Searched) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         count = f"{len(hits)} hits" if len(hits) > 1 else "1 hit"
         st.html(
-            f"<div class='state' data-took='{searched.seconds * 1000:.1f}' role='status'>"
+            f"<div class='state' data-took='{searched.seconds * 1000:.1f}' data-q='{escape(searched.question)}' role='status'>"
             f"{count} in {searched.seconds * 1000:.0f} ms</div>"
         )
         _export(searched)

@@ -126,9 +126,11 @@ def _narrowed(rows: Sequence[DocumentRow]) -> list[DocumentRow]:
             "Find", key="find", placeholder="part of a name or title", type="search"
         )
         states = [state for state in _STATES if any(row.state == state for row in rows)]
-        state = st.segmented_control(
-            "State", states, format_func=lambda state: _STATES[state], key="state"
-        )
+        state = None
+        if len(states) > 1:
+            state = st.segmented_control(
+                "State", states, format_func=lambda state: _STATES[state], key="state"
+            )
     wanted = (text or "").strip().lower()
     return [
         row
@@ -169,6 +171,7 @@ def _table(rows: Sequence[DocumentRow]) -> None:
             "Ingested": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Document": st.column_config.TextColumn(width="medium"),
         },
+        placeholder="–",
         alt="The documents of the collection",
     )
 

@@ -62,12 +62,16 @@ def _start(name: str) -> None:
         "labelled questions; each way to search answers all of them."
     )
     sets = _sets(name)
-    with st.form("measure"):
-        other = "A folder of this machine"
+    other = "A folder of this machine"
+    with st.container(border=True, key="measure"):
         chosen = st.selectbox("Questions", [*sets, other])
-        folder = st.text_input(
-            "Folder with queries.jsonl and qrels/", placeholder="~/questions", key="question-folder"
-        )
+        folder = ""
+        if chosen == other:
+            folder = st.text_input(
+                "Folder with queries.jsonl and qrels/",
+                placeholder="~/questions",
+                key="question-folder",
+            )
         modes = st.multiselect(
             "Ways to search",
             list(MODES),
@@ -77,7 +81,12 @@ def _start(name: str) -> None:
         rerank = st.selectbox(
             "And the first one, reranked by", list(RERANKS), format_func=lambda kind: RERANKS[kind]
         )
-        asked = st.form_submit_button("Measure", type="primary", icon=":material/play_arrow:")
+        asked = st.button(
+            "Measure",
+            type="primary",
+            icon=":material/play_arrow:",
+            disabled=bool(workspace().jobs.active()),
+        )
     if not asked:
         return
     queries = sets.get(chosen) or workspace().folder(folder) / "queries.jsonl"
@@ -99,8 +108,8 @@ def _results(job: Job) -> None:
     _unknown(dataset)
     st.dataframe(_table(names, results), hide_index=True, alt="Measures of each way to search")
     st.caption(
-        f"{len(results[0].questions)} questions. The interval has the mean with 95% (bootstrap over "
-        "questions); p is the chance that a difference to the first row as large comes by "
+        f"{len(results[0].questions)} questions. The interval has the mean with 95% (bootstrap "
+        "over questions); p is the chance that a difference to the first row as large comes by "
         "accident (paired randomisation)."
     )
     st.altair_chart(_bars(names, results), alt="nDCG at 10 of each way, with its 95% interval")
@@ -147,9 +156,12 @@ def _bars(names: Sequence[str], results: Sequence[SystemResult]) -> Any:
         y=alt.Y("way:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=300))
     )
     bars = base.mark_bar(height=20).encode(
-        x=alt.X("nDCG@10:Q", scale=alt.Scale(domain=[0, 1])), tooltip=["way:N", "nDCG@10:Q"]
+        x=alt.X("nDCG@10:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="nDCG@10")),
+        tooltip=["way:N", "nDCG@10:Q"],
     )
-    ends = base.mark_rule(strokeWidth=2, color="#7d8894").encode(x="low:Q", x2="high:Q")
+    ends = base.mark_rule(strokeWidth=3, color="#e0a064").encode(
+        x=alt.X("low:Q", axis=alt.Axis(title="nDCG@10")), x2="high:Q"
+    )
     return (bars + ends).properties(height=44 * len(rows) + 30)
 
 
