@@ -10,7 +10,7 @@ from app.workspace import Searched
 from retrieval.context import Passage
 from retrieval.errors import TwoTowerError
 from retrieval.types import Chunk
-from ui.components.hit import show_hit
+from ui.components.hit import show_hits
 from ui.components.notices import show_error
 from ui.components.pages_of import show_page
 from ui.resources import workspace
@@ -174,9 +174,7 @@ def _retrieval(name: str, answer: Answer, key: str) -> None:
             return
         if answer.asked != answer.question:
             st.caption(f"Searched for: {label(answer.asked)}")
-        searched = _searched(name, answer)
-        for hit in answer.hits:
-            show_hit(name, searched, hit, f"{key}-{hit.rank}")
+        show_hits(name, _searched(name, answer), f"{key}-")
 
 
 def _searched(name: str, answer: Answer) -> Searched:

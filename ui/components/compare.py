@@ -8,7 +8,7 @@ import streamlit as st
 
 from app.evaluation import label as way
 from app.workspace import Searched
-from ui.components.hit import show_hit
+from ui.components.hit import show_hits
 from ui.safe import plain
 
 _SHOWN = 44  # characters of a source
@@ -22,18 +22,25 @@ def show_compared(name: str, first: Searched, second: Searched) -> None:
         width="stretch",
         alt="Ranks of the passages in both rankings, joined by lines",
     )
+    moves = {hit.chunk.id: _moved(ranks.get(hit.chunk.id), hit.rank) for hit in second.hits}
     left, right = st.columns(2, gap="medium")
-    for column, searched, key in ((left, first, "a"), (right, second, "b")):
-        with column:
-            st.markdown(f"**{way(searched.options)}** · {searched.seconds * 1000:.0f} ms")
-            for hit in searched.hits:
-                moved = ""
-                if key == "b":
-                    before = ranks.get(hit.chunk.id)
-                    step = 0 if before is None else before - hit.rank
-                    moved = "new" if before is None else ("▲" if step > 0 else "▼") + str(abs(step))
-                    moved = "" if before is not None and not step else moved
-                show_hit(name, searched, hit, f"{key}{hit.rank}", moved=moved)
+    with left:
+        st.markdown(_title("A", first))
+        show_hits(name, first, "a")
+    with right:
+        st.markdown(_title("B", second))
+        show_hits(name, second, "b", moves=moves)
+
+
+def _title(letter: str, searched: Searched) -> str:
+    return f"**{letter}: {way(searched.options)}** · {searched.seconds * 1000:.0f} ms"
+
+
+def _moved(before: int | None, rank: int) -> str:
+    if before is None:
+        return "new"
+    step = before - rank
+    return f"{'▲' if step > 0 else '▼'}{abs(step)}" if step else ""
 
 
 def _slopes(first: Searched, second: Searched) -> Any:

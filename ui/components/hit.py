@@ -1,6 +1,7 @@
 """One hit: where it stands, why it was found, its page, and what is around it."""
 
 from collections.abc import Mapping, Sequence
+from uuid import UUID
 
 import streamlit as st
 from markupsafe import Markup
@@ -9,62 +10,56 @@ from app.hits import window
 from app.labels import place_of
 from app.workspace import Searched
 from retrieval.errors import TwoTowerError
-from retrieval.types import Chunk, Explanation, Hit
+from retrieval.types import Chunk, Hit
 from ui.components.notices import show_error
 from ui.components.pages_of import show_page
+from ui.components.why import show_why
 from ui.resources import workspace
 from ui.safe import marked, plain
 
 _TEXT = 560  # characters of a passage that are shown first
-_TERMS = 14
 _REACH = 2  # passages before and after
 _NAMES = {"dense": "meaning", "bm25": "words"}
 _VERDICTS = {1: "Relevant", 0: "Not relevant"}
 
 
-def show_hit(
+def show_hits(
     name: str,
     searched: Searched,
-    hit: Hit,
-    key: str,
+    key: str = "",
     *,
-    moved: str = "",
-    judged: int | None = None,
-    labelling: bool = False,
+    moves: Mapping[UUID, str] | None = None,
+    judged: Mapping[str, int] | None = None,
 ) -> None:
-    """Show one hit as a card.
+    """Show hits as cards: all texts first, which are waited for, then what opens more of them.
 
     Parameters
     ----------
     name
         The collection.
     key
-        That no other card of the page has.
-    moved
-        How its rank compares with another ranking's; empty where none is compared.
+        That no other list of the page has.
+    moves
+        How ranks compare with another ranking's, by chunk.
     judged
-        What the person has said of it for this question.
+        What the person has said for this question, by place; ``None`` asks for no judgements.
     """
-    _show(name, searched, hit, key, moved, judged, labelling)
+    cards = []
+    for hit in searched.hits:
+        card = st.container(border=True)
+        card.html(_card(hit, searched, (moves or {}).get(hit.chunk.id, "")))
+        cards.append(card)
+    for card, hit in zip(cards, searched.hits, strict=True):
+        with card:
+            _more(name, searched, hit, f"{key}{hit.rank}", judged)
 
 
 @st.fragment
-def _show(
-    name: str,
-    searched: Searched,
-    hit: Hit,
-    key: str,
-    moved: str,
-    judged: int | None,
-    labelling: bool,
+def _more(
+    name: str, searched: Searched, hit: Hit, key: str, judged: Mapping[str, int] | None
 ) -> None:
-    """The card: a part of the page that runs by itself when something of it is opened.
-
-    The border is drawn around the fragment's own container (`style.css`): one more would cost each
-    search as many messages to the browser as there are hits.
-    """
+    """What is looked at on demand; opening it runs nothing else of the page."""
     where = hit.chunk.provenance
-    st.html(_card(hit, searched, moved))
     page = "Page" if where.page is None else f"Page {where.page}"
     views = {"around": "Surroundings", "why": "Why this hit"}
     if where.boxes:
@@ -82,11 +77,11 @@ def _show(
         elif chosen == "around":
             _around(name, searched, hit.chunk)
         elif chosen == "why":
-            _why(name, searched, hit)
+            show_why(name, searched, hit)
     except TwoTowerError as error:
         show_error(error)
-    if labelling:
-        _verdict(name, searched.question, hit.chunk, key, judged)
+    if judged is not None:
+        _verdict(name, searched.question, hit.chunk, key, judged.get(place_of(hit.chunk)))
 
 
 def _verdict(name: str, question: str, chunk: Chunk, key: str, judged: int | None) -> None:
@@ -120,8 +115,8 @@ def _card(hit: Hit, searched: Searched, moved: str) -> Markup:
             plain(" › ".join(where.headings))
         )
     return Markup(
-        "<article class='hit card' data-q='{}'><div class='head'><span class='rank'>{}</span><h3>{}</h3>{}"
-        "<span class='score'>{:.3f}</span></div><div class='place'>{}</div>{}{}"
+        "<article class='hit' data-q='{}'><div class='head'><span class='rank'>{}</span>"
+        "<h3>{}</h3>{}<span class='score'>{:.3f}</span></div><div class='place'>{}</div>{}{}"
         "<p class='text'>{}</p></article>"
     ).format(
         searched.question,
@@ -192,85 +187,3 @@ def _around(name: str, searched: Searched, chunk: Chunk) -> None:
     )
     if not before and not after:
         st.caption("This passage is the whole document.")
-
-
-def _why(name: str, searched: Searched, hit: Hit) -> None:
-    """The explanation, drawn: ranks and scores of the legs, the words, the closest sentence."""
-    explanation = hit.explanation
-    if explanation is None:
-        return
-    sentence = None
-    if searched.options.mode != "bm25":
-        sentence = workspace().closest(name, searched.question, hit.chunk)
-    st.html(
-        Markup("<div class='why'>{}{}{}</div>").format(
-            _legs_table(hit, explanation),
-            _terms(explanation),
-            _reranked(hit),
-        )
-    )
-    if sentence is not None:
-        text = plain(hit.chunk.text[sentence.start : sentence.end])
-        st.html(
-            Markup(
-                "<div class='why'><div class='state'>The sentence closest to the question "
-                "(cosine {:.2f})</div><div class='passage'><mark class='closest'>{}</mark></div>"
-                "</div>"
-            ).format(sentence.similarity, " ".join(text.split()))
-        )
-
-
-def _legs_table(hit: Hit, explanation: Explanation) -> Markup:
-    rows = []
-    for leg, place in hit.legs.items():
-        weight, normalised = explanation.parts.get(leg, (None, None))
-        cells: Mapping[str, str] = {
-            "rank": "–" if place is None or place.rank is None else str(place.rank),
-            "score": "–" if place is None else f"{place.score:.3f}",
-            "normalised": "–" if normalised is None else f"{normalised:.3f}",
-            "weight": "–" if weight is None else f"{weight:.2f}",
-            "adds": "–" if weight is None else f"{weight * (normalised or 0):.3f}",
-        }
-        numbers = Markup("").join(
-            Markup("<td class='number'>{}</td>").format(cell) for cell in cells.values()
-        )
-        rows.append(
-            Markup(
-                "<tr><td><span class='legend'><span><i class='{}'></i>{}</span></span></td>{}</tr>"
-            ).format(leg, "Meaning (dense)" if leg == "dense" else "Words (BM25)", numbers)
-        )
-    heads = Markup("").join(
-        Markup("<th scope='col' class='number'>{}</th>").format(head)
-        for head in ("rank", "score", "normalised", "weight", "adds")
-    )
-    return Markup(
-        "<div class='wide' tabindex='0' role='region' aria-label='Scores of the legs'><table>"
-        "<thead><tr><th scope='col'>leg</th>{}</tr></thead><tbody>{}</tbody></table></div>"
-    ).format(heads, Markup("").join(rows))
-
-
-def _terms(explanation: Explanation) -> Markup:
-    if not explanation.terms:
-        return Markup("")
-    chips = Markup("").join(
-        Markup("<span class='chip{}'>{} <b>{}</b></span>").format(
-            "" if term.weight else " absent",
-            plain(term.term),
-            f"{term.score:.2f}" if term.weight else "",
-        )
-        for term in explanation.terms[:_TERMS]
-    )
-    return Markup(
-        "<div class='state'>Words of the question, with what each adds to BM25; struck through: "
-        "not in the passage</div><div class='terms'>{}</div>"
-    ).format(chips)
-
-
-def _reranked(hit: Hit) -> Markup:
-    if hit.reranked is None:
-        return Markup("")
-    moved = hit.reranked.moved
-    way = f"moved it {abs(moved)} {'up' if moved > 0 else 'down'}" if moved else "left it in place"
-    return Markup("<div class='state'>The reranker gave {:.3f} and {}.</div>").format(
-        hit.reranked.score, way
-    )

@@ -3,14 +3,14 @@
 import json
 
 import streamlit as st
-from markupsafe import escape
+from markupsafe import Markup
+from streamlit.delta_generator import DeltaGenerator
 
 from app.hits import search_json, to_csv, to_markdown
-from app.labels import place_of
 from app.workspace import Searched
 from retrieval.errors import TwoTowerError
 from ui.components.compare import show_compared
-from ui.components.hit import show_hit
+from ui.components.hit import show_hits
 from ui.components.notices import empty, show_error
 from ui.components.settings import Chosen, choose, choose_collection
 from ui.resources import workspace
@@ -81,32 +81,31 @@ def _results(name: str, question: str, chosen: Chosen) -> None:
             "search_off",
         )
         return
-    _head(searched)
+    head = st.container(horizontal=True, vertical_alignment="center")
+    _head(searched, head)
+    _hits(name, searched, chosen)
+    with head:  # after the hits: nobody waits for it
+        _export(searched)
+
+
+def _hits(name: str, searched: Searched, chosen: Chosen) -> None:
+    question = searched.question
     if chosen.compared is not None:
         second = workspace().search(name, question, chosen.compared)
         show_compared(name, searched, second)
         return
-    judged = workspace().labels(name).of(question) if chosen.labelling else {}
-    for hit in searched.hits:
-        show_hit(
-            name,
-            searched,
-            hit,
-            str(hit.rank),
-            judged=judged.get(place_of(hit.chunk)),
-            labelling=chosen.labelling,
-        )
+    judged = workspace().labels(name).of(question) if chosen.labelling else None
+    show_hits(name, searched, judged=judged)
 
 
-def _head(searched: Searched) -> None:
+def _head(searched: Searched, place: DeltaGenerator) -> None:
     hits = searched.hits
-    with st.container(horizontal=True, vertical_alignment="center"):
-        count = f"{len(hits)} hits" if len(hits) > 1 else "1 hit"
-        st.html(
-            f"<div class='state' data-took='{searched.seconds * 1000:.1f}' data-q='{escape(searched.question)}' role='status'>"
-            f"{count} in {searched.seconds * 1000:.0f} ms</div>"
+    took = searched.seconds * 1000
+    place.html(
+        Markup("<div class='state' role='status' data-took='{:.1f}'>{} in {:.0f} ms</div>").format(
+            took, f"{len(hits)} hits" if len(hits) > 1 else "1 hit", took
         )
-        _export(searched)
+    )
     judgement = hits[0].judgement
     if judgement.answerable == "false":
         st.warning(
