@@ -42,7 +42,12 @@ def _picture(path: Path, source: str, number: int, chunk: Chunk | None) -> None:
     with st.spinner("Drawing the page", show_time=False):
         drawn = workspace().page(path, number, chunk)
     what = "with the passage marked" if chunk else ""
-    st.image(drawn, width=760, alt=f"Page {number} of {plain(source)} {what}".strip())
+    st.image(
+        drawn,
+        width=760,
+        output_format="PNG",
+        alt=f"Page {number} of {plain(source)} {what}".strip(),
+    )
 
 
 def leaf_through(name: str, source: str, pages: int, key: str) -> None:

@@ -165,7 +165,7 @@ def _table(rows: Sequence[DocumentRow]) -> None:
         on_select=take,
         selection_mode="multi-row",
         hide_index=True,
-        height=min(38 + 35 * max(len(rows), 1), 460),
+        height=min(38 + 35 * max(len(rows), 1), 353),
         column_config={
             "KB": st.column_config.NumberColumn(format="%.0f"),
             "Ingested": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
