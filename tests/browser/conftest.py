@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from tests.conftest import OFFLINE, ROOT, RUNTIME, copy_sparse
 
 LOCAL = {"127.0.0.1", "localhost"}
-PATIENCE = 15_000  # milliseconds; a machine with two cores that does other things as well
+PATIENCE = 60_000  # milliseconds; a machine with two cores that does other things as well
 expect.set_options(timeout=PATIENCE)
 # Streamlit looks for its server below the page's own path first, where one opens it by its address.
 _LOOKS_FOR_ITSELF = ("/_stcore/health", "/_stcore/host-config")
