@@ -32,7 +32,9 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):
     page.get_by_role("button", name="Ingest", exact=False).first.click()
     # Progress is there while it runs, and what became of it afterwards.
     expect(page.get_by_text("Ingesting 5 files into documents")).to_be_visible()
-    expect(page.get_by_text("1 failed, 4 added").or_(page.get_by_text("4 added, 1 failed"))).to_be_visible()
+    expect(
+        page.get_by_text("1 failed, 4 added").or_(page.get_by_text("4 added, 1 failed"))
+    ).to_be_visible()
     settled(page)
     expect(page.get_by_text("failed: broken.pdf")).to_have_count(1)
 
@@ -45,7 +47,9 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):
 
     # The marked page of the PDF.
     page.get_by_role("radio", name="Page 1").first.click()
-    picture = page.get_by_role("img", name="Page 1 of annual-report-2024.pdf with the passage marked")
+    picture = page.get_by_role(
+        "img", name="Page 1 of annual-report-2024.pdf with the passage marked"
+    )
     expect(picture).to_be_visible()
     drawn = page.request.get(urljoin(empty.url, picture.get_attribute("src"))).body()
     colours = Image.open(io.BytesIO(drawn)).convert("RGB").getcolors(2**24)

@@ -67,7 +67,7 @@ def _over(job: Job, ended: Callable[[Job], None]) -> None:
         st.error(label(job.error), icon=":material/error:")
     elif job.state == "cancelled":
         st.info("Cancelled; what was done is kept.", icon=":material/stop_circle:")
-    if job.result is not None:
+    if job.state == "done" or job.result is not None:
         ended(job)
     _lines(job)
 

@@ -136,6 +136,12 @@ def _versions(name: str, overview: Overview) -> None:
 
 def _rebuilt(job: Job) -> None:
     built = job.result
+    if built is None:
+        st.info("It was built with the present settings: nothing to do.", icon=":material/check:")
+        return
+    if not built.finished:
+        st.info("Re-index again, and it goes on where it was.", icon=":material/pause:")
+        return
     st.success(
         f"Version {built.version} is live: {built.documents:,} documents, {built.chunks:,} "
         f"passages, {built.encoded:,} of them encoded now.",
