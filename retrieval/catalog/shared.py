@@ -70,8 +70,8 @@ class SharedCatalog(Catalog):
 
     def create(self, name: str, card: IndexCard) -> Collection:
         """See `Catalog.create`."""
-        created = self._catalog.create(name, card)
-        return self._keep((name, self.versions(name).live or 0), created)
+        self._catalog.create(name, card).close()
+        return self.open(name)
 
     def draft(self, name: str, card: IndexCard) -> AbstractContextManager[Draft]:
         """See `Catalog.draft`: nobody shares it."""

@@ -18,7 +18,7 @@ UPLOADED = [
 ]
 
 
-def test_from_nothing_to_an_answer_and_back(empty, opened):
+def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - one way, walked
     page = opened(empty.url)
     expect(page.get_by_text("Nothing to search yet")).to_be_visible()
 

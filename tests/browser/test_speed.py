@@ -54,8 +54,8 @@ def test_hits_are_there_soon_after_the_retriever_has_them(served, opened, capsys
         settled(page)
     with capsys.disabled():
         print(
-            f"\na search on the page: {statistics.median(more):.0f} ms more than the retriever's own "
-            f"time (median of {len(more)}; {min(more):.0f} to {max(more):.0f} ms)"
+            f"\na search on the page: {statistics.median(more):.0f} ms more than the retriever's "
+            f"own time (median of {len(more)}; {min(more):.0f} to {max(more):.0f} ms)"
         )
     assert statistics.median(more) < MORE
 

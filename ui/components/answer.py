@@ -54,13 +54,14 @@ def streamed(text: str) -> Markup:
 
 def _with_numbers(text: str) -> Markup:
     """Escape a text, and raise the numbers in square brackets."""
-    parts = []
-    for piece in text.split("["):
+    first, *others = text.split("[")
+    parts = [Markup("{}").format(plain(first))]
+    for piece in others:
         number, bracket, rest = piece.partition("]")
         if bracket and number.replace(",", "").replace(" ", "").isdecimal():
             parts.append(Markup("<sup>[{}]</sup>{}").format(number, plain(rest)))
         else:
-            parts.append(Markup("{}{}").format("[" if parts else "", plain(piece)))
+            parts.append(Markup("[{}").format(plain(piece)))
     return Markup("").join(parts)
 
 

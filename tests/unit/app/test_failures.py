@@ -1,0 +1,31 @@
+from pathlib import Path
+
+from app.failures import Failures
+from ingest.report import FileOutcome
+
+BAD = FileOutcome("bad.pdf", "failed", kind="malformed", reason="torn")
+
+
+def test_what_failed_is_kept_until_it_is_in(tmp_path):
+    failures = Failures(tmp_path, "documents")
+    failures.record([(BAD, Path("/x/bad.pdf")), (FileOutcome("good.md", "added"), None)], "now")
+    kept = Failures(tmp_path, "documents").read()
+    assert list(kept) == ["bad.pdf"]
+    assert (kept["bad.pdf"].path, kept["bad.pdf"].reason) == ("/x/bad.pdf", "torn")
+    failures.record([(FileOutcome("bad.pdf", "added"), None)], "later")
+    assert failures.read() == {}
+
+
+def test_one_can_be_forgotten_and_a_torn_file_tells_nothing(tmp_path):
+    failures = Failures(tmp_path, "documents")
+    failures.record([(BAD, None)], "now")
+    failures.forget("bad.pdf")
+    failures.forget("never.pdf")
+    assert failures.read() == {}
+    (tmp_path / "failures" / "documents.json").write_text('[{"source": 1}]')
+    assert failures.read() == {}
+
+
+def test_nothing_is_written_where_nothing_failed(tmp_path):
+    Failures(tmp_path, "documents").record([(FileOutcome("a.md", "added"), None)], "now")
+    assert list(tmp_path.iterdir()) == []

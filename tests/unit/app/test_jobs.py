@@ -1,0 +1,60 @@
+import threading
+
+from app.jobs import Jobs
+from retrieval.errors import ServiceError
+
+
+def ended(job):
+    while job.active:
+        threading.Event().wait(0.005)
+    return job
+
+
+def test_a_job_returns_what_its_work_returned_and_how_far_it_came():
+    jobs = Jobs()
+
+    def work(job):
+        job.told("counting", 3, 4)
+        return 42
+
+    job = ended(jobs.start("count", "Counting", work))
+    assert (job.state, job.result, job.share, job.what) == ("done", 42, 0.75, "counting")
+    assert jobs.latest("count") is job
+    jobs.forget("count")
+    assert jobs.latest("count") is None
+    jobs.close()
+
+
+def test_an_error_ends_as_one_line_and_the_next_job_runs():
+    jobs = Jobs()
+
+    def known(_job):
+        raise ServiceError("the disk is full")
+
+    def unknown(_job):
+        raise KeyError("x")
+
+    first, second = (jobs.start(kind, kind, work) for kind, work in (("a", known), ("b", unknown)))
+    third = jobs.start("c", "c", lambda _job: 1)
+    assert (ended(first).state, first.error) == ("failed", "the disk is full")
+    assert ended(second).error == "this is a bug in twotower: KeyError: 'x'"
+    assert ended(third).result == 1
+    jobs.close()
+
+
+def test_jobs_run_one_after_the_other_and_closing_cancels_them():
+    jobs = Jobs()
+    begun, never = threading.Event(), []
+
+    def long(job):
+        begun.set()
+        while not job.stopped():
+            threading.Event().wait(0.005)
+
+    first = jobs.start("a", "a", long)
+    second = jobs.start("b", "b", never.append)
+    assert begun.wait(5)
+    assert (first.state, second.state) == ("running", "waiting")
+    assert jobs.active() == [first, second]
+    jobs.close()
+    assert (first.state, second.state, never) == ("cancelled", "cancelled", [])
