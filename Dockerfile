@@ -18,6 +18,7 @@ COPY app ./app
 COPY evaluation ./evaluation
 COPY ingest ./ingest
 COPY retrieval ./retrieval
+COPY ui ./ui
 RUN pip install --constraint constraints.txt ".[llm]"
 
 RUN useradd --create-home --uid 1000 twotower && mkdir /data && chown twotower /data
@@ -26,5 +27,6 @@ ENV TWOTOWER_DATA_DIR=/data
 RUN twotower encoder compile
 WORKDIR /data
 VOLUME /data
+EXPOSE 8501
 ENTRYPOINT ["twotower"]
 CMD ["--help"]

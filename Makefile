@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PIP = .venv/bin/python -m pip --disable-pip-version-check
 
-.PHONY: install demo test test-server lint tables lock clean
+.PHONY: install demo test test-server lint tables images lock clean
 
 install: .venv/installed
 
@@ -19,6 +19,12 @@ install: .venv/installed
 	$(PIP) install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+# axe-core for the tests of the page's accessibility; without npm they are skipped, and say so.
+.venv/installed-axe: .venv/installed-dev
+	! command -v npm >/dev/null || npm install --silent --no-audit --no-fund --no-save \
+	  --prefix .venv/npm axe-core@4.11
+	touch $@
+
 # A small collection of its own, and three questions: an identifier, other words than the text, a table.
 demo: install
 	.venv/bin/twotower ingest examples/handbook --collection handbook
@@ -30,13 +36,17 @@ demo: install
 tables: install
 	.venv/bin/python -m docs.tables
 
+# The README's pictures of the page, from the page; wants Debian's chromium.
+images: .venv/installed-dev
+	.venv/bin/python -m docs.screenshots
+
 lint: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 
-test: lint
+test: lint .venv/installed-axe
 	.venv/bin/python -m pytest
 
 # The store's tests on a real Qdrant server: make test-server URL=http://127.0.0.1:6333 [KEY=...]

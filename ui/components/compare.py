@@ -6,9 +6,9 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.evaluation import label as way
 from app.workspace import Searched
 from ui.components.hit import show_hits
+from ui.components.settings import way
 from ui.safe import plain
 
 _SHOWN = 44  # characters of a source
@@ -55,16 +55,15 @@ def _slopes(first: Searched, second: Searched) -> Any:
         for title, searched in zip(ways, (first, second), strict=True)
         for hit in searched.hits
     ]
-    both = {hit.chunk.id for hit in first.hits} & {hit.chunk.id for hit in second.hits}
     frame = pd.DataFrame(rows)
-    frame["in both"] = ["yes" if row["id"] in {str(id) for id in both} else "no" for row in rows]
+    most = max(len(first.hits), len(second.hits))
     base = alt.Chart(frame).encode(
         x=alt.X("way:N", title=None, sort=ways, axis=alt.Axis(labelAngle=0, labelLimit=400)),
         y=alt.Y(
             "rank:Q",
-            scale=alt.Scale(reverse=True, nice=False),
-            title="rank",
+            scale=alt.Scale(reverse=True, nice=False, domain=[0.5, most + 0.5]),
             axis=alt.Axis(tickMinStep=1, format="d"),
+            title="rank",
         ),
         tooltip=["passage:N", "rank:Q", "way:N"],
     )

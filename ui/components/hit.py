@@ -126,7 +126,7 @@ def _card(hit: Hit, searched: Searched, moved: str) -> Markup:
         hit.score,
         plain(place),
         headings,
-        score_bar(hit),
+        score_bar(hit, searched.hits[0].score),
         excerpt(hit.chunk.text, marks),
     )
 
@@ -139,12 +139,18 @@ def excerpt(text: str, marks: Sequence[tuple[int, int]], size: int = _TEXT) -> M
     return Markup("{}{}{}").format("…" if start else "", shown, "…" if end < len(text) else "")
 
 
-def score_bar(hit: Hit) -> Markup:
-    """A hit's score as a bar, split into what each leg adds to it where the fusion tells."""
+def score_bar(hit: Hit, best: float) -> Markup:
+    """A hit's score as a bar, split into what each leg adds to it where the fusion tells.
+
+    Where it does not, the bar is as long as the score is of the best hit's.
+    """
     parts = shares(hit)
+    whole = 1.0 if len(parts) > 1 else max(best, 1e-9)
     said = ", ".join(f"{value:.2f} from {name}" for name, _, value in parts)
     segments = Markup("").join(
-        Markup("<i class='{}' style='width:{:.1f}%'></i>").format(kind, 100 * max(min(value, 1), 0))
+        Markup("<i class='{}' style='width:{:.1f}%'></i>").format(
+            kind, 100 * max(min(value / whole, 1), 0)
+        )
         for _, kind, value in parts
     )
     legend = Markup("").join(

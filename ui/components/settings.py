@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from retrieval.filters import KEYS, Condition, Filter, parse_filters
-from retrieval.options import Rerank
+from retrieval.options import Rerank, SearchOptions
 from retrieval.types import Mode
 from ui.resources import workspace
 from ui.safe import label
@@ -28,6 +28,12 @@ _RERANK_HELP = (
     "A second, slower look at the first 50 hits. Late interaction compares word by word with the "
     "same model; a cross-encoder is a model of its own."
 )
+
+
+def way(options: SearchOptions) -> str:
+    """Name a way to search as the settings do."""
+    named = MODES[options.mode]
+    return named if options.rerank == "none" else f"{named}, {RERANKS[options.rerank].lower()}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def _talk(name: str) -> None:
                 "forum",
             )
         return
-    with st.chat_message("user"):
+    with st.chat_message("user", avatar=":material/person:"):
         st.text(asked)
     with st.chat_message("assistant", avatar=":material/account_balance:"):
         place = st.empty()
@@ -98,7 +98,7 @@ def _answered(
 
 
 def _turn(name: str, question: str, answer: Answer | None, problem: str, number: int) -> None:
-    with st.chat_message("user"):
+    with st.chat_message("user", avatar=":material/person:"):
         st.text(question)
     with st.chat_message("assistant", avatar=":material/account_balance:"):
         if answer is None:

@@ -21,6 +21,13 @@ from ui.safe import plain
 
 _NAMED = 9  # documents with a colour of their own
 _OTHERS = "all others"
+_COLOURS = (
+    "#2f6fb0", "#c77a2c", "#2e8b64", "#9465b5", "#c0505b", "#b09a2a", "#2a9090", "#b0609c",
+    "#6a76d0",
+)  # fmt: skip
+_GREY = "#9aa3ad"
+# The same in every layer: where they differ, Streamlit draws nothing, and says nothing.
+_PLACE = {"x": alt.X("x:Q", axis=None), "y": alt.Y("y:Q", axis=None)}
 _HITS = 10
 
 
@@ -183,25 +190,24 @@ def _map(name: str) -> None:
             "passage": [plain(" ".join(chunk.text.split())[:120]) for chunk in drawn.chunks],
         }
     )
-    order = [*map(plain, sources), _OTHERS]
-    chart: Any = alt.layer(
+    order = [*map(plain, sources), _OTHERS]  # by name: what a scale does not name has no colour
+    layers: list[Any] = [
         alt.Chart(frame)
         .mark_circle(size=38, opacity=0.65)
         .encode(
-            x=alt.X("x:Q", axis=None),
-            y=alt.Y("y:Q", axis=None),
+            **_PLACE,
             color=alt.Color(
                 "document:N",
-                sort=order,
+                scale=alt.Scale(domain=order, range=[*_COLOURS[: len(sources)], _GREY]),
                 legend=alt.Legend(orient="bottom", columns=2, title=None, labelLimit=420),
             ),
             tooltip=["source:N", "passage:N"],
         )
-    )
+    ]
     if question.strip():
-        chart = _with_question(name, question, drawn, chart)
+        layers += _question_layers(name, question, drawn)
     st.altair_chart(
-        chart.properties(height=520).interactive(),
+        alt.layer(*layers).properties(height=520).interactive(),
         alt="Passages as points, those with similar content near each other",
     )
     st.caption(
@@ -214,8 +220,8 @@ def _named(source: str, sources: list[str]) -> str:
     return plain(source) if source in sources else _OTHERS
 
 
-def _with_question(name: str, question: str, drawn: ChunkMap, chart: Any) -> Any:
-    """Add the question, its hits, and a line to each."""
+def _question_layers(name: str, question: str, drawn: ChunkMap) -> list[Any]:
+    """The question, its hits, and a line to each."""
     with workspace().retrieving(name) as retriever:
         vector = retriever.question_vector(question)
     hits: tuple[Hit, ...] = workspace().search(name, question, {"limit": _HITS}).hits
@@ -225,32 +231,20 @@ def _with_question(name: str, question: str, drawn: ChunkMap, chart: Any) -> Any
     (own,) = drawn.place(vector[None, :])
     rows = [vectors[hit.chunk.id] for hit in found]
     places = drawn.place(np.reshape(rows, (len(found), len(vector))))
-    lines = pd.DataFrame(
-        {
-            "x": [float(own[0])] * len(found),
-            "y": [float(own[1])] * len(found),
-            "x2": [float(place[0]) for place in places],
-            "y2": [float(place[1]) for place in places],
-            "source": [plain(hit.chunk.provenance.source) for hit in found],
-            "rank": [hit.rank for hit in found],
-        }
-    )
+    shown = {
+        "source": [plain(hit.chunk.provenance.source) for hit in found],
+        "rank": [hit.rank for hit in found],
+    }
+    ends = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], **shown})
+    lines = ends.assign(x2=float(own[0]), y2=float(own[1]))
     mark = pd.DataFrame({"x": [float(own[0])], "y": [float(own[1])], "text": [plain(question)]})
-    rules = (
-        alt.Chart(lines)
-        .mark_rule(opacity=0.6, color="#7d8894")
-        .encode(x="x:Q", y="y:Q", x2="x2:Q", y2="y2:Q")
+    rules = alt.Chart(lines).mark_rule(opacity=0.6, color="#7d8894")
+    rings = alt.Chart(ends).mark_point(size=120, strokeWidth=2.5, color="#e0503f", opacity=1)
+    star = alt.Chart(mark).mark_point(
+        shape="diamond", size=260, filled=True, color="#e0503f", opacity=1
     )
-    rings = (
-        alt.Chart(lines)
-        .mark_point(size=110, strokeWidth=2, color="#c0392b")
-        .encode(
-            x=alt.X("x2:Q", axis=None), y=alt.Y("y2:Q", axis=None), tooltip=["rank:Q", "source:N"]
-        )
-    )
-    star = (
-        alt.Chart(mark)
-        .mark_point(shape="diamond", size=220, filled=True, color="#c0392b", opacity=1)
-        .encode(x="x:Q", y="y:Q", tooltip=["text:N"])
-    )
-    return alt.layer(chart, rules, rings, star)
+    return [
+        rules.encode(**_PLACE, x2="x2:Q", y2="y2:Q"),
+        rings.encode(**_PLACE, tooltip=["rank:Q", "source:N"]),
+        star.encode(**_PLACE, tooltip=["text:N"]),
+    ]

@@ -9,7 +9,6 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.evaluation import label as way
 from app.evaluation import systems
 from app.jobs import Job
 from evaluation.dataset import Dataset
@@ -18,7 +17,7 @@ from retrieval.errors import TwoTowerError
 from retrieval.options import SearchOptions
 from ui.components.job import show_job
 from ui.components.notices import empty, show_error
-from ui.components.settings import MODES, RERANKS, choose_collection
+from ui.components.settings import MODES, RERANKS, choose_collection, way
 from ui.resources import workspace
 from ui.safe import label, plain
 
