@@ -207,7 +207,7 @@ def _map(name: str) -> None:
     if question.strip():
         layers += _question_layers(name, question, drawn)
     st.altair_chart(
-        alt.layer(*layers).properties(height=520).interactive(),
+        alt.layer(*layers).properties(height=520),
         alt="Passages as points, those with similar content near each other",
     )
     st.caption(
