@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from ui.components.keyboard import listen
-from ui.components.login import require_login
+from ui.components.login import require_login, show_visitor
 from ui.views import ask, documents, index, quality, search
 
 _FOLDER = Path(__file__).parent
@@ -36,3 +36,4 @@ def main() -> None:
     st.logo(str(_FOLDER / "logo.svg"), icon_image=str(_FOLDER / "icon.svg"), size="large")
     listen()
     chosen.run()
+    show_visitor()

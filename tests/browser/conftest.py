@@ -28,13 +28,21 @@ expect.set_options(timeout=PATIENCE)
 _LOOKS_FOR_ITSELF = ("/_stcore/health", "/_stcore/host-config")
 
 
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port
+
+
 class Served:
     """A running page."""
 
-    def __init__(self, data_dir: Path, cache: Path, folder: Path, **settings: str) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+    def __init__(
+        self, data_dir: Path, cache: Path, folder: Path, port: int = 0, **settings: str
+    ) -> None:
+        self.port = port or free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data_dir = data_dir
         self.network_log = folder / "network.log"

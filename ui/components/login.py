@@ -6,6 +6,7 @@ import time
 import streamlit as st
 
 from ui.resources import has_login, workspace
+from ui.safe import label
 
 _PAUSE = 1.0  # seconds after a wrong password
 
@@ -32,6 +33,14 @@ def require_login() -> None:
         time.sleep(_PAUSE)
         st.error("That is not the password.", icon=":material/lock:")
     st.stop()
+
+
+def show_visitor() -> None:
+    """Tell who is logged in, and let her out."""
+    if has_login() and st.user.is_logged_in:
+        with st.sidebar:
+            st.caption(label(str(st.user.get("email") or st.user.get("name") or "logged in")))
+            st.button("Log out", icon=":material/logout:", on_click=st.logout)
 
 
 def _welcome(text: str) -> None:
