@@ -16,17 +16,16 @@ from typing import Any, Literal
 
 from app.answer import Answer
 from app.failures import Failures
-from app.jobs import Job, Jobs
+from app.jobs import Jobs
 from app.labels import Labels
 from app.settings import Settings
 from app.uploads import Uploads
 from app.wiring import Application, user_path
 from ingest.loaders.isolation import Workers
 from ingest.loaders.page_image import draw_page
-from ingest.report import FileOutcome, IngestReport, Watcher
 from retrieval.catalog import Versions
 from retrieval.collection import Collection
-from retrieval.errors import ConfigurationError, DocumentError, ServiceError
+from retrieval.errors import ConfigurationError, DocumentError
 from retrieval.filters import Filter
 from retrieval.options import SearchOptions
 from retrieval.retriever import Retriever
@@ -298,26 +297,6 @@ class Workspace:
             raise ConfigurationError(f"{text}: no such file or folder; check the path")
         return path
 
-    def ingest(self, name: str, paths: Sequence[Path], prune: bool = False) -> Job:
-        """Bring files in, beside everything else."""
-
-        def work(job: Job) -> IngestReport:
-            from app.ingestion import Ingestion  # noqa: PLC0415 - parsers take a second
-
-            job.told("looking at the files", 0, 0)
-            with Ingestion(self.application, paths, name, _Told(job)) as run:
-                job.told("", 0, len(run.plan.files))
-                for complaint in run.discovery.errors:
-                    job.seen.append(complaint)
-                for outcome in run.run(prune, job.stopped):
-                    _see(job, outcome)
-                if not run.plan.files and run.discovery.errors:
-                    raise ConfigurationError(run.discovery.errors[0])
-                return run.report()
-
-        count = f"{len(paths)} files" if len(paths) > 1 else paths[0].name
-        return self.jobs.start("ingest", f"Ingesting {count} into {name}", work)
-
     # The index
 
     def overview(self, name: str) -> Overview:
@@ -334,93 +313,21 @@ class Workspace:
             card, versions, len(told), sum(counts.values()), stray, catalog.size(name), fits
         )
 
-    def reindex(self, name: str, encoder: str, force: bool) -> Job:
-        """Build the next version beside the live one; another encoder is used from then on."""
-
-        def work(job: Job) -> Any:
-            from app.versions import reindex  # noqa: PLC0415 - one job needs it
-
-            wanted = self.application
-            if encoder and encoder != self.settings.encoder:
-                wanted = self._with_encoder(encoder)
-            built = reindex(
-                wanted,
-                name,
-                lambda done, total: job.told("encoding passages", done, total),
-                job.stopped,
-                force=force,
-            )
-            if built is not None and built.finished:
-                self.application = wanted
-            return built
-
-        return self.jobs.start("reindex", f"Re-indexing {name}", work)
-
     def rollback(self, name: str) -> Versions:
         """Go back to the version before, and to its encoder where that is another one."""
         versions = self.application.catalog.rollback(name)
         with self.opened(name) as collection:
             encoder = collection.card().encoder
         if encoder.fingerprint != self.application.model().fingerprint:
-            self.application = self._with_encoder(encoder.name)
+            self.application = self.with_encoder(encoder.name)
         return versions
 
-    def _with_encoder(self, name: str) -> Application:
+    def with_encoder(self, name: str) -> Application:
         """Make the application with another encoder, over the same open collections."""
         other = Application(self.settings.model_copy(update={"encoder": name}))
         other.model()  # it is there, or this says so
         other.catalog = self.application.catalog
         return other
-
-    def evaluate(
-        self, name: str, queries: Path, tried: Callable[[SearchOptions], list[SearchOptions]]
-    ) -> Job:
-        """Measure ways to search on labelled questions.
-
-        Parameters
-        ----------
-        tried
-            From the options in force to those that are compared.
-        """
-
-        def work(job: Job) -> Any:
-            from app import evaluation  # noqa: PLC0415 - one job needs it
-
-            done = 0
-
-            def told(what: str, now: int, total: int) -> None:
-                nonlocal done
-                if job.stopped():
-                    raise ServiceError("stopped; nothing was measured")
-                done = now + (done if what == job.what else 0)
-                job.told(what, done, total)
-
-            with evaluation.bench(self.application, None, queries, name, told) as opened:
-                systems = tried(self.application.options(opened.retriever.tuned, {}))
-                return opened.dataset, evaluation.run_systems(opened, systems, told)
-
-        return self.jobs.start("evaluate", f"Measuring on {queries.parent.name}", work)
-
-
-class _Told(Watcher):
-    """Tells a job what an ingestion is at."""
-
-    def __init__(self, job: Job) -> None:
-        self._job = job
-
-    def reading(self, source: str) -> None:
-        self._job.what = f"reading {source}"
-
-    def busy(self, what: str) -> None:
-        self._job.what = what
-
-
-def _see(job: Job, outcome: FileOutcome) -> None:
-    job.done += 1
-    if outcome.status == "failed":
-        job.seen.append(f"failed: {outcome.source}: {outcome.reason}")
-    elif outcome.status != "unchanged":
-        job.seen.append(f"{outcome.status}: {outcome.source} ({outcome.chunks} passages)")
 
 
 def _row(record: DocumentRecord) -> DocumentRow:

@@ -64,7 +64,7 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
     page.get_by_text("Compare two ways").click()
     settled(page)
     page.get_by_role("radio", name="Words").nth(1).click()
-    expect(page.get_by_text("B: bm25", exact=False).first).to_be_visible()
+    expect(page.get_by_text("B: Words", exact=False).first).to_be_visible()
     assert page.locator(".moved").count() > 0
     assert "compare=true" in page.url
     page.get_by_text("Compare two ways").click()

@@ -13,6 +13,7 @@ import pytest
 from markdown_it import MarkdownIt
 from streamlit.testing.v1 import AppTest
 
+from app.background import ingest
 from app.failures import Failures
 from app.settings import load_settings
 from ingest.report import FileOutcome
@@ -187,7 +188,7 @@ def test_two_ways_stand_beside_each_other_with_what_moved(full):
     page = full.page("search", q="price of the handle", compare="true", **{"mode-2": "Words"})
     text = seen(page)
     assert text.count("<article class='hit'") > 10
-    assert "**B: bm25**" in text
+    assert "**B: Words**" in text
     assert "class='moved" in text
 
 
@@ -293,7 +294,7 @@ def test_an_evaluation_of_the_example_is_there_at_once(full):
     page = full.page("quality")
     text = seen(page)
     assert "87 questions" in text
-    assert list(page.dataframe[0].value["Way to search"]) == ["hybrid", "bm25"]
+    assert list(page.dataframe[0].value["Way to search"]) == ["Hybrid", "Words"]
     assert float(page.dataframe[0].value["nDCG@10"][0]) > 0.8
     assert len(page.get("vega_lite_chart")) == 2
 
@@ -442,7 +443,7 @@ def test_a_job_that_failed_says_why_in_a_line(full, view, kind):
 def test_files_that_failed_are_listed_with_their_reasons_until_they_are_in(full, tmp_path):
     broken = tmp_path / "broken.pdf"
     broken.write_bytes(b"%PDF-1.4 torn")
-    job = full.workspace.ingest("documents", [broken])
+    job = ingest(full.workspace, "documents", [broken])
     while job.active:
         time.sleep(0.1)
     page = full.page("documents")
@@ -602,7 +603,7 @@ def test_the_text_of_a_document_is_text_wherever_it_is_shown(visit, tmp_path):
     )
     (folder / "other.md").write_text('---\n"<u>key</u>": plain\n---\n# Other\n\nAnother pump.\n')
     visitor = visit()
-    job = visitor.workspace.ingest("documents", [folder])
+    job = ingest(visitor.workspace, "documents", [folder])
     while job.active:
         time.sleep(0.1)
     assert not job.error

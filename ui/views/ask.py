@@ -5,8 +5,8 @@ import streamlit as st
 from app.answer import Answer
 from retrieval.errors import TwoTowerError
 from ui.components.answer import show_answer, streamed
-from ui.components.notices import empty, show_error
-from ui.components.settings import choose_collection
+from ui.components.frame import over_collection
+from ui.components.notices import empty
 from ui.resources import workspace
 from ui.safe import label
 
@@ -14,20 +14,7 @@ from ui.safe import label
 def show() -> None:
     """Show the page."""
     st.html("<h1 class='sr-only'>Ask your documents</h1>")
-    try:
-        with st.sidebar:
-            name = choose_collection()
-            _model()
-        if name not in workspace().names():
-            empty(
-                "Nothing to ask yet",
-                "Bring documents in on the [Documents](/documents) page first.",
-                "inbox",
-            )
-            return
-        _talk(name)
-    except TwoTowerError as error:
-        show_error(error)
+    over_collection(_talk, "Nothing to ask yet", "forum")
 
 
 def _model() -> None:
@@ -51,6 +38,8 @@ def _begin() -> None:
 
 
 def _talk(name: str) -> None:
+    with st.sidebar:
+        _model()
     talk: list[tuple[str, Answer | None, str]] = st.session_state.setdefault("talk", [])
     for number, (question, answer, problem) in enumerate(talk):
         _turn(name, question, answer, problem, number)

@@ -7,6 +7,7 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
+from app.background import ingest
 from app.jobs import Job
 from app.uploads import suffixes
 from app.workspace import DocumentRow
@@ -77,7 +78,7 @@ def _uploaded(name: str, files: Sequence["st.runtime.uploaded_file_manager.Uploa
 
 
 def _start(name: str, paths: Sequence[Path], prune: bool = False) -> None:
-    workspace().ingest(name, paths, prune)
+    ingest(workspace(), name, paths, prune)
 
 
 def _report(job: Job) -> None:

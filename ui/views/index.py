@@ -8,14 +8,13 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
+from app.background import reindex
 from app.chunk_map import ChunkMap, draw_map, main_sources
 from app.jobs import Job
 from app.workspace import Overview
-from retrieval.errors import TwoTowerError
 from retrieval.types import Hit
+from ui.components.frame import over_collection
 from ui.components.job import show_job
-from ui.components.notices import empty, show_error
-from ui.components.settings import choose_collection
 from ui.resources import workspace
 from ui.safe import plain
 
@@ -34,27 +33,19 @@ _HITS = 10
 def show() -> None:
     """Show the page."""
     st.title("Index")
-    try:
-        with st.sidebar:
-            name = choose_collection()
-        if name not in workspace().names():
-            empty(
-                "No index yet",
-                "It is made with the first document: see the [Documents](/documents) page.",
-                "database",
-            )
-            return
-        overview = workspace().overview(name)
-        _facts(overview)
-        left, right = st.columns(2, gap="large")
-        with left:
-            _health(overview)
-        with right:
-            _versions(name, overview)
-        show_job("reindex", _rebuilt)
-        _map(name)
-    except TwoTowerError as error:
-        show_error(error)
+    over_collection(_show, "No index yet", "database")
+
+
+def _show(name: str) -> None:
+    overview = workspace().overview(name)
+    _facts(overview)
+    left, right = st.columns(2, gap="large")
+    with left:
+        _health(overview)
+    with right:
+        _versions(name, overview)
+    show_job("reindex", _rebuilt)
+    _map(name)
 
 
 def _facts(overview: Overview) -> None:
@@ -132,7 +123,7 @@ def _versions(name: str, overview: Overview) -> None:
         force = st.checkbox("Build it even where nothing differs")
         with st.container(horizontal=True):
             if st.form_submit_button("Re-index", icon=":material/autorenew:", disabled=busy):
-                workspace().reindex(name, encoder.strip(), force)
+                reindex(workspace(), name, encoder.strip(), force)
                 st.rerun()
     if versions.previous and st.button(
         f"Roll back to version {versions.previous}", icon=":material/undo:", disabled=busy

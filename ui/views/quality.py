@@ -9,15 +9,15 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
+from app.background import evaluate
 from app.evaluation import systems
 from app.jobs import Job
 from evaluation.dataset import Dataset
 from evaluation.measure import SystemResult, paired_p
-from retrieval.errors import TwoTowerError
 from retrieval.options import SearchOptions
+from ui.components.frame import over_collection
 from ui.components.job import show_job
-from ui.components.notices import empty, show_error
-from ui.components.settings import MODES, RERANKS, choose_collection, way
+from ui.components.settings import MODES, RERANKS, way
 from ui.resources import workspace
 from ui.safe import label, plain
 
@@ -27,20 +27,12 @@ _EXAMPLE = Path(__file__).parents[2] / "examples" / "queries.jsonl"
 def show() -> None:
     """Show the page."""
     st.title("Quality")
-    try:
-        with st.sidebar:
-            name = choose_collection()
-        if name not in workspace().names():
-            empty(
-                "Nothing to measure yet",
-                "Bring documents in on the [Documents](/documents) page first.",
-                "monitoring",
-            )
-            return
-        _start(name)
-        show_job("evaluate", _results)
-    except TwoTowerError as error:
-        show_error(error)
+    over_collection(_show, "Nothing to measure yet", "monitoring")
+
+
+def _show(name: str) -> None:
+    _start(name)
+    show_job("evaluate", _results)
 
 
 def _sets(name: str) -> dict[str, Path]:
@@ -96,7 +88,7 @@ def _start(name: str) -> None:
     def tried(base: SearchOptions) -> list[SearchOptions]:
         return systems(replace(base, rerank="none"), modes, [rerank])
 
-    workspace().evaluate(name, queries, tried)
+    evaluate(workspace(), name, queries, tried)
 
 
 def _results(job: Job) -> None:

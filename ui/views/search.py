@@ -10,9 +10,10 @@ from app.hits import search_json, to_csv, to_markdown
 from app.workspace import Searched
 from retrieval.errors import TwoTowerError
 from ui.components.compare import show_compared
+from ui.components.frame import over_collection
 from ui.components.hit import show_hits
 from ui.components.notices import empty, show_error
-from ui.components.settings import Chosen, choose, choose_collection
+from ui.components.settings import Chosen, choose
 from ui.resources import workspace
 from ui.safe import label
 
@@ -20,22 +21,13 @@ from ui.safe import label
 def show() -> None:
     """Show the page."""
     st.html("<h1 class='sr-only'>Search your documents</h1>")
-    try:
-        with st.sidebar:
-            name = choose_collection()
-        if name not in workspace().names():
-            empty(
-                "Nothing to search yet",
-                "Bring documents in on the [Documents](/documents) page, or run "
-                "`twotower ingest PATH` in a terminal.",
-                "inbox",
-            )
-            return
-        with st.sidebar:
-            chosen = choose(name)
-        _asking(name, chosen)
-    except TwoTowerError as error:
-        show_error(error)
+    over_collection(_show, "Nothing to search yet", "inbox")
+
+
+def _show(name: str) -> None:
+    with st.sidebar:
+        chosen = choose(name)
+    _asking(name, chosen)
 
 
 @st.fragment
