@@ -34,6 +34,7 @@ from retrieval.types import Chunk, DocumentRecord, Hit, Sentence
 
 DocumentState = Literal["ready", "changed", "gone", "failed"]
 
+_COUNTED = 50_000  # passages, all of which are read to count a key of a person's own
 _PICTURES = 48  # pages that are kept
 _PAGE_WIDTH = 1400  # pixels
 
@@ -101,7 +102,7 @@ class Workspace:
         self.application = Application(settings, shared=True)
         self.jobs = Jobs()
         self._searching = threading.Lock()
-        self._retrievers: dict[str, tuple[Collection, int, Retriever]] = {}
+        self._retrievers: dict[str, tuple[tuple[int, int], Retriever]] = {}
         self._pages: Workers | None = None
         self._pictures: OrderedDict[object, bytes] = OrderedDict()
         self._drawing = threading.Lock()
@@ -138,11 +139,11 @@ class Workspace:
         """
         with self.opened(name) as collection, self._searching:
             known = self._retrievers.get(name)
-            if known is None or known[0] is not collection or known[1] != collection.writes:
-                writes = collection.writes
-                known = (collection, writes, self.application.retriever(collection))
+            state = collection.serial, collection.writes
+            if known is None or known[0] != state:
+                known = (state, self.application.retriever(collection))
                 self._retrievers[name] = known
-            yield known[2]
+            yield known[1]
 
     def search(self, name: str, question: str, asked: Mapping[str, Any]) -> Searched:
         """Search, with the numbers behind each score; ``asked`` as for `Application.retriever`."""
@@ -165,9 +166,13 @@ class Workspace:
             return collection.neighbours(chunk, reach)
 
     def facets(self, name: str, keys: Sequence[str]) -> dict[str, dict[str, int]]:
-        """Count passages by the values of keys, and of the documents' own metadata."""
+        """Count passages by the values of keys, and of the documents' own metadata.
+
+        Those of a person have no index that counts, so large collections are spared them.
+        """
         with self.opened(name) as collection:
-            wanted = [*keys, *collection.metadata_keys()]
+            own = collection.metadata_keys() if collection.count("chunk") <= _COUNTED else []
+            wanted = [*keys, *own]
             return {key: collection.facets(key, Filter()) for key in wanted}
 
     def metadata_keys(self, name: str) -> list[str]:
@@ -176,9 +181,9 @@ class Workspace:
             return collection.metadata_keys()
 
     def changes(self, name: str) -> tuple[int, int]:
-        """Tell a state of a collection from others: its version, and how often it was written."""
+        """Tell a state of a collection from others: its opening, and how often it was written."""
         with self.opened(name) as collection:
-            return id(collection), collection.writes
+            return collection.serial, collection.writes
 
     def answer(
         self, name: str, question: str, history: Sequence[Answer], told: Callable[[str], None]

@@ -27,6 +27,7 @@ from retrieval.store.protocol import INDEXES, IndexKind, Leg, Point, Store
 from retrieval.types import Chunk, DocumentRecord, Scored, SparseVector, document_id
 from retrieval.vectors import Vectors
 
+_SERIALS = itertools.count()
 _CARD_ID = UUID("00000000-0000-0000-0000-000000000001")
 
 
@@ -44,6 +45,8 @@ class Collection:
         What `close` does: it closes the store, unless others use this object as well.
     writes
         How often chunks were written or removed: what was learnt before may be wrong since.
+    serial
+        Of this object among all that this process has opened.
     """
 
     def __init__(self, name: str, store: Store, is_live: Callable[[], bool] = lambda: True) -> None:
@@ -51,6 +54,7 @@ class Collection:
         self.is_live = is_live
         self.released: Callable[[], None] = store.close
         self.writes = 0
+        self.serial = next(_SERIALS)
         self._store = store
         self._indexed: set[str] = set()
         self._idf: dict[int, float] = {}  # of terms that were asked for since the last write

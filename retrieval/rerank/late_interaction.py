@@ -1,5 +1,6 @@
 """Late interaction: every word of the question looks for its best match in the passage."""
 
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -47,13 +48,15 @@ class LateInteraction:
         self._cached: OrderedDict[UUID, Tokens] = OrderedDict()
         self._bytes = 0
         self._question: tuple[str, Vectors] | None = None
+        self._lock = threading.Lock()  # the cache is for one question at a time
 
     def scores(self, question: str, chunks: Sequence[Chunk]) -> list[float]:
         """See `Reranker.scores`; in [-1, 1]."""
         if not chunks:
             return []
-        tokens = self._question_tokens(question)
-        passages = self._passage_tokens(chunks)
+        with self._lock:
+            tokens = self._question_tokens(question)
+            passages = self._passage_tokens(chunks)
         if not len(tokens):
             return [0.0] * len(chunks)
         stacked = np.concatenate(passages).astype(np.float32)

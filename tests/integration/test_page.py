@@ -634,3 +634,40 @@ def test_the_text_of_a_document_is_text_wherever_it_is_shown(visit, tmp_path):
         for kind in ("button", "multiselect", "segmented_control", "text_input"):
             assert all("](http" not in one.label for one in getattr(page, kind))
     assert shown >= 3
+
+
+def test_a_folder_that_is_not_there_is_said_beside_the_rest_of_the_page(full):
+    page = full.page("documents")
+    page.text_input(key="folder").set_value("/no/such/folder")
+    button(page, "Ingest the folder").click()
+    assert "/no/such/folder: no such file or folder" in seen(again(page))
+    assert len(page.dataframe) == 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "asked", "told"),
+    [
+        ("inside", "inside/deeper", None),
+        ("inside", "inside/../outside", "only folders below"),
+        ("inside", "link", "only folders below"),
+        (None, "inside", "reads no folders of this one"),
+    ],
+)
+def test_a_page_for_others_reads_only_the_folder_it_may(visit, tmp_path, allowed, asked, told):
+    (tmp_path / "inside" / "deeper").mkdir(parents=True)
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "outside")
+    visitor = visit(
+        ui_host="0.0.0.0",
+        ui_password="x",
+        ui_folder=tmp_path / allowed if allowed else None,
+    )
+    page = visitor.page("documents")
+    page.text_input(key="folder").set_value(f"{tmp_path}/{asked}")
+    button(page, "Ingest the folder").click()
+    text = seen(again(page))
+    if told:
+        assert told in text
+        assert visitor.workspace.jobs.latest("ingest") is None
+    else:
+        assert visitor.workspace.jobs.latest("ingest") is not None

@@ -12,7 +12,7 @@ def show_error(error: Exception) -> None:
         st.warning(
             f"**The collection is busy.** {label(str(error))}", icon=":material/hourglass_top:"
         )
-        st.button("Try again", key="try-again")
+        st.button("Try again", key=f"again-{id(error)}")  # several parts may be busy at once
     elif isinstance(error, IndexMismatch):
         st.error(
             f"**The collection was built otherwise.** {label(str(error))}", icon=":material/rule:"

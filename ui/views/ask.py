@@ -10,6 +10,8 @@ from ui.components.notices import empty
 from ui.resources import workspace
 from ui.safe import label
 
+Turn = tuple[str, Answer | None, str]  # what was asked, what was answered, or what went wrong
+
 
 def show() -> None:
     """Show the page."""
@@ -17,7 +19,7 @@ def show() -> None:
     over_collection(_talk, "Nothing to ask yet", "forum")
 
 
-def _model() -> None:
+def _model(talk: list[Turn]) -> None:
     """Say what answers."""
     llm = workspace().settings.llm
     if llm:
@@ -29,18 +31,14 @@ def _model() -> None:
             "`TWOTOWER_LLM=ollama:qwen3` has one on this machine write them.",
             icon=":material/format_quote:",
         )
-    if st.session_state.get("talk"):
-        st.button("New conversation", icon=":material/refresh:", on_click=_begin)
-
-
-def _begin() -> None:
-    st.session_state["talk"] = []
+    if talk:
+        st.button("New conversation", icon=":material/refresh:", on_click=talk.clear)
 
 
 def _talk(name: str) -> None:
+    talk: list[Turn] = st.session_state.setdefault(f"talk-{name}", [])
     with st.sidebar:
-        _model()
-    talk: list[tuple[str, Answer | None, str]] = st.session_state.setdefault("talk", [])
+        _model(talk)
     for number, (question, answer, problem) in enumerate(talk):
         _turn(name, question, answer, problem, number)
     asked = st.chat_input(
@@ -68,7 +66,7 @@ def _talk(name: str) -> None:
 def _answered(
     name: str,
     asked: str,
-    talk: list[tuple[str, Answer | None, str]],
+    talk: list[Turn],
     place: "st.delta_generator.DeltaGenerator",
 ) -> tuple[Answer | None, str]:
     """Answer, showing the text as it comes; what went wrong is part of the conversation."""

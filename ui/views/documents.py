@@ -60,7 +60,10 @@ def _bring_in(name: str) -> None:
         )
         prune = st.checkbox("Remove documents below it whose files are gone")
         if st.form_submit_button("Ingest the folder", icon=":material/folder_open:"):
-            _start(name, [workspace().folder(text)], prune)
+            try:
+                _start(name, [workspace().folder(text)], prune)
+            except TwoTowerError as error:  # beside the box, with the rest of the page
+                show_error(error)
 
 
 def _uploaded(name: str, files: Sequence["st.runtime.uploaded_file_manager.UploadedFile"]) -> None:

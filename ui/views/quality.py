@@ -14,9 +14,11 @@ from app.evaluation import systems
 from app.jobs import Job
 from evaluation.dataset import Dataset
 from evaluation.measure import SystemResult, paired_p
+from retrieval.errors import TwoTowerError
 from retrieval.options import SearchOptions
 from ui.components.frame import over_collection
 from ui.components.job import show_job
+from ui.components.notices import show_error
 from ui.components.settings import MODES, RERANKS, way
 from ui.resources import workspace
 from ui.safe import label, plain
@@ -80,7 +82,11 @@ def _start(name: str) -> None:
         )
     if not asked:
         return
-    queries = sets.get(chosen) or workspace().folder(folder) / "queries.jsonl"
+    try:
+        queries = sets.get(chosen) or workspace().folder(folder) / "queries.jsonl"
+    except TwoTowerError as error:  # beside the box, with the rest of the page
+        show_error(error)
+        return
     if not modes:
         st.info("Choose at least one way to search.", icon=":material/info:")
         return
