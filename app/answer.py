@@ -18,13 +18,13 @@ from retrieval.context import Passage, build_context
 from retrieval.encoder import Encoder
 from retrieval.errors import ServiceError
 from retrieval.options import SearchOptions
-from retrieval.retriever import Retriever
 from retrieval.sentences import sentence_spans
 from retrieval.types import Chunk, Hit
 
 Kind = Literal["generated", "extractive", "refused"]
 Message = tuple[Literal["system", "human", "ai"], str]
 Generate = Callable[[Sequence[Message]], Iterator[str]]
+Retrieve = Callable[[str, SearchOptions | None], Sequence[Hit]]
 
 # Cosine of a sentence of an answer and the closest one of its passage. Of sentences held against
 # foreign passages fewer than 1 in 100 reach it (`benchmarks.answers`).
@@ -119,6 +119,8 @@ class Answerer:
 
     Parameters
     ----------
+    retrieve
+        From a question to its hits; not called again while an answer is written.
     encoder
         Makes the encoder that citations are checked with.
     count_tokens
@@ -131,13 +133,13 @@ class Answerer:
 
     def __init__(
         self,
-        retriever: Retriever,
+        retrieve: Retrieve,
         encoder: Callable[[], Encoder],
         count_tokens: Callable[[str], int],
         generate: Generate | None,
         budget: int,
     ) -> None:
-        self._retriever = retriever
+        self._retrieve = retrieve
         self._encoder = encoder
         self._count_tokens = count_tokens
         self._generate = generate
@@ -171,7 +173,7 @@ class Answerer:
         asked = question
         if history and self._generate is not None:
             asked = self._rewritten(question, history, self._generate)
-        hits = tuple(self._retriever.retrieve(asked, options))[:HITS]
+        hits = tuple(self._retrieve(asked, options))[:HITS]
         if not hits or hits[0].judgement.answerable == "false":
             return Answer(question, asked, "", "refused", (), (), hits)
         passages = build_context(hits, self._budget, self._count_tokens).passages

@@ -47,6 +47,11 @@ def reindex(workspace: Workspace, name: str, encoder: str, force: bool) -> Job:
 
         wanted = workspace.application
         if encoder and encoder != workspace.settings.encoder:
+            if not workspace.alone:
+                raise ConfigurationError(
+                    "this page is open to other machines, so it takes the encoder of the settings "
+                    "(TWOTOWER_ENCODER)"
+                )
             wanted = workspace.with_encoder(encoder)
         built = build(
             wanted,

@@ -39,10 +39,11 @@ class Failures:
         self._file = data_dir / "failures" / f"{collection}.json"
 
     def read(self) -> dict[str, Failure]:
-        """By source; a file that cannot be read tells nothing."""
+        """By the file's path, or its source where that is unknown; a torn list tells nothing."""
         try:
             entries = json.loads(self._file.read_text(encoding="utf-8"))
-            return {entry["source"]: Failure(**entry) for entry in entries}
+            failures = (Failure(**entry) for entry in entries)
+            return {failure.path or failure.source: failure for failure in failures}
         except (OSError, ValueError, TypeError, KeyError):
             return {}
 
@@ -52,24 +53,25 @@ class Failures:
             known = self.read()
             now = dict(known)
             for outcome, path in outcomes:
+                place = os.fspath(path) if path else ""
                 if outcome.status == "failed":
-                    now[outcome.source] = Failure(
+                    now[place or outcome.source] = Failure(
                         outcome.source,
-                        os.fspath(path) if path else "",
+                        place,
                         outcome.kind,
                         outcome.reason,
                         at,
                     )
                 else:
-                    now.pop(outcome.source, None)
+                    now.pop(place or outcome.source, None)
             if now != known:
                 self._write(now)
 
-    def forget(self, source: str) -> None:
-        """Drop one: the person has seen it."""
+    def forget(self, place: str) -> None:
+        """Drop one, by its path or source: the person has seen it."""
         with _LOCK:
             known = self.read()
-            if known.pop(source, None):
+            if known.pop(place, None):
                 self._write(known)
 
     def _write(self, failures: dict[str, Failure]) -> None:

@@ -95,30 +95,34 @@ class Jobs:
 
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "job")
-        self._latest: dict[str, Job] = {}
+        self._jobs: list[Job] = []  # oldest first; those that ended stay until they are forgotten
         self._lock = threading.Lock()
 
     def start(self, kind: str, title: str, work: Callable[[Job], Any]) -> Job:
         """Start a job as soon as those before it have ended."""
         job = Job(kind, title)
         with self._lock:
-            self._latest[kind] = job
+            self._jobs = [known for known in self._jobs if known.active or known.kind != kind]
+            self._jobs.append(job)
         self._thread.submit(job.run, work)
         return job
 
+    def of(self, kind: str) -> list[Job]:
+        """Those of a kind, oldest first: the ones that go on, and the last one that has ended."""
+        return [job for job in self._jobs if job.kind == kind]
+
     def latest(self, kind: str) -> Job | None:
-        """The newest job of a kind, also when it has ended."""
-        return self._latest.get(kind)
+        """The newest one of a kind, also when it has ended."""
+        return next(reversed(self.of(kind)), None)
 
     def active(self) -> list[Job]:
         """Those that have not ended."""
-        return [job for job in list(self._latest.values()) if job.active]
+        return [job for job in self._jobs if job.active]
 
     def forget(self, kind: str) -> None:
-        """Drop a job that has ended."""
+        """Drop those of a kind that have ended."""
         with self._lock:
-            if (job := self._latest.get(kind)) and not job.active:
-                del self._latest[kind]
+            self._jobs = [job for job in self._jobs if job.active or job.kind != kind]
 
     def close(self) -> None:
         """Ask all to end, and wait for it: what is in hand is committed."""

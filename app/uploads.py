@@ -1,5 +1,6 @@
 """Files that come from a browser: kept in the data directory, under names that are safe."""
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,7 +14,7 @@ from retrieval.errors import ConfigurationError, ServiceError
 
 _LONGEST = 150  # bytes: file systems take 255, and a draft's name is longer
 _FREE = 500 * 2**20  # bytes that an upload leaves on the disk
-_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com\d|lpt\d)(\.|$)")  # devices of Windows
+_RESERVED = re.compile(r"(?i)(con|prn|aux|nul|com[\d¹²³]|lpt[\d¹²³])(\.|$)")  # devices of Windows
 _FORBIDDEN = re.compile(r'[\\/:*?"<>|]')
 
 
@@ -25,16 +26,21 @@ def safe_name(name: str) -> str:
     ConfigurationError
         If nothing is left of it, or no loader reads such files.
     """
-    base = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
-    base = "".join(c for c in base if unicodedata.category(c)[0] != "C")
+    last = unicodedata.normalize("NFC", name).replace("\\", "/").rpartition("/")[2]
+    base = "".join(c for c in last if unicodedata.category(c)[0] != "C")
     base = _FORBIDDEN.sub("_", base).strip(" .")
     stem, suffix = os.path.splitext(base)  # noqa: PTH122 - a name, not a path
     if suffix.lower() not in readable_suffixes():
-        raise ConfigurationError(f"no loader reads '{base or name!r}': convert it, or leave it out")
-    if _RESERVED.match(base):
+        raise ConfigurationError(f"no loader reads {name!r}: convert it, or leave it out")
+    stem = stem.rstrip(" .")
+    if _RESERVED.match(stem):
         stem = f"_{stem}"
-    while len((stem + suffix).encode()) > _LONGEST:
-        stem = stem[:-1]
+    if len((stem + suffix).encode()) > _LONGEST or _FORBIDDEN.search(last):
+        # Another name may become the same when it is shortened or changed.
+        digest = hashlib.sha256(last.encode("utf-8", "surrogatepass")).hexdigest()[:8]
+        while len(f"{stem}-{digest}{suffix}".encode()) > _LONGEST:
+            stem = stem[:-1]
+        stem = f"{stem}-{digest}"
     return stem + suffix
 
 

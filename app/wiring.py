@@ -26,7 +26,7 @@ from retrieval.runtime.cache import ModelCache
 from retrieval.store.protocol import StoreOptions
 
 if TYPE_CHECKING:
-    from app.answer import Answerer
+    from app.answer import Answerer, Retrieve
     from retrieval.retriever import Retriever
     from retrieval.runtime import Choice, RuntimeOptions
 
@@ -184,23 +184,33 @@ class Application:
         )
 
     def answerer(self, collection: Collection, **asked: Any) -> "Answerer":
-        """Make what answers questions about an open collection; ``asked`` as for `retriever`.
+        """Make what answers questions about an open collection; ``asked`` as for `retriever`."""
+        return self.answering(self.retriever(collection, **self.answer_options(asked)).retrieve)
+
+    def answer_options(self, asked: Mapping[str, Any]) -> dict[str, Any]:
+        """Choose how an answer's passages are searched, where it is not asked.
 
         Without a language model, sentences are quoted: then the passages are reranked by late
         interaction unless something else is set, since no model looks at them again.
         """
-        from app.answer import HITS, Answerer  # noqa: PLC0415 - few commands answer
+        from app.answer import HITS  # noqa: PLC0415 - few commands answer
+
+        chosen: dict[str, Any] = {"limit": HITS}
+        if not self.settings.llm and "rerank" not in self.settings.model_fields_set:
+            chosen["rerank"] = "late-interaction"
+        return chosen | dict(asked)
+
+    def answering(self, retrieve: "Retrieve") -> "Answerer":
+        """Make what answers questions from what a search gives."""
+        from app.answer import Answerer  # noqa: PLC0415 - as above
 
         generate = None
         if self.settings.llm:
             from app.llm import load_generate  # noqa: PLC0415 - as above
 
             generate = load_generate(self.settings)
-        elif "rerank" not in self.settings.model_fields_set:
-            asked.setdefault("rerank", "late-interaction")
-        retriever = self.retriever(collection, **({"limit": HITS} | asked))
         return Answerer(
-            retriever, self.encoder, self.count_tokens, generate, self.settings.llm_context
+            retrieve, self.encoder, self.count_tokens, generate, self.settings.llm_context
         )
 
     def options(self, tuned: Mapping[str, Any], asked: Mapping[str, Any]) -> SearchOptions:

@@ -112,6 +112,11 @@ class Workspace:
         """The settings in force."""
         return self.application.settings
 
+    @property
+    def alone(self) -> bool:
+        """Whether only people at this machine reach the page: they may read what they name."""
+        return is_loopback(self.settings.ui_host)
+
     def close(self) -> None:
         """End what runs, and let go of the index."""
         self.jobs.close()
@@ -188,9 +193,18 @@ class Workspace:
     def answer(
         self, name: str, question: str, history: Sequence[Answer], told: Callable[[str], None]
     ) -> Answer:
-        """Answer a question; see `Answerer.answer`."""
-        with self.opened(name) as collection:
-            return self.application.answerer(collection).answer(question, history, told=told)
+        """Answer a question; see `Answerer.answer`.
+
+        The collection is let go of before the answer is written, which may take minutes.
+        """
+        application = self.application
+
+        def retrieve(asked: str, options: SearchOptions | None) -> list[Hit]:
+            with self.opened(name) as collection:
+                retriever = application.retriever(collection, **application.answer_options({}))
+                return retriever.retrieve(asked, options)
+
+        return application.answering(retrieve).answer(question, history, told=told)
 
     # Pages and texts
 
@@ -245,8 +259,12 @@ class Workspace:
         rows = {record.source: _row(record) for record in records}
         for failure in failures.values():
             known = rows.get(failure.source)
-            rows[failure.source] = DocumentRow(
-                failure.source,
+            if known and known.path != failure.path:  # another file of the same name
+                known, source = None, failure.path
+            else:
+                source = failure.source
+            rows[source] = DocumentRow(
+                source,
                 known.title if known else "",
                 "failed",
                 known.chunks if known else 0,
@@ -267,9 +285,10 @@ class Workspace:
             if self.application.catalog.exists(name):
                 with self.opened(name) as collection:
                     chunks += collection.remove_document(source)
-            failures.forget(source)
-            if source in rows and rows[source].path:
-                uploads.remove(Path(rows[source].path))
+            path = rows[source].path if source in rows else ""
+            failures.forget(path or source)
+            if path:
+                uploads.remove(Path(path))
         return chunks
 
     def uploads(self, name: str) -> Uploads:
@@ -290,15 +309,21 @@ class Workspace:
         """
         if not text.strip():
             raise ConfigurationError("name a folder, such as ~/Documents")
-        path, allowed = user_path(text.strip()), self.settings.ui_folder
-        if allowed is None and not is_loopback(self.settings.ui_host):
+        allowed = self.settings.ui_folder
+        try:
+            path = user_path(text.strip())
+            inside = allowed is None or path.resolve().is_relative_to(allowed.resolve())
+            there = path.exists()
+        except (OSError, ValueError) as error:  # too long, or a NUL in it
+            raise ConfigurationError(f"{text[:80]}: that is no path; check it") from error
+        if allowed is None and not self.alone:
             raise ConfigurationError(
                 "this page is open to other machines, so it reads no folders of this one: set "
                 "TWOTOWER_UI_FOLDER to the one that it may read"
             )
-        if allowed is not None and not path.resolve().is_relative_to(allowed.resolve()):
+        if not inside:
             raise ConfigurationError(f"{text}: only folders below {allowed} may be read from here")
-        if not path.exists():
+        if not there:
             raise ConfigurationError(f"{text}: no such file or folder; check the path")
         return path
 

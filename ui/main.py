@@ -22,9 +22,7 @@ def main() -> None:
     st.html(_FOLDER / "style.css")
     require_login()
     pages = [
-        st.Page(
-            search.show, title="Search", icon=":material/search:", url_path="search", default=True
-        ),
+        st.Page(search.show, title="Search", icon=":material/search:", default=True),
         st.Page(ask.show, title="Ask", icon=":material/forum:", url_path="ask"),
         st.Page(
             documents.show, title="Documents", icon=":material/folder_open:", url_path="documents"

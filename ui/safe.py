@@ -11,16 +11,20 @@ from markupsafe import Markup
 
 from app.hits import escape_markdown
 
-_SHOWN = "\n\t"
+# What turns the writing round, so that a name reads as another one.
+_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_UNSEEN = frozenset("\r\u00ad\u200b\u2060\ufeff")  # breaks and joins that show nothing
+_SHOWN = frozenset("\n\t")
 
 
 def plain(text: str) -> str:
-    """Replace characters that show nothing, or turn the writing round, by a visible mark."""
+    """Replace control characters, and those that turn the writing round, by a visible mark."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}"
-        if unicodedata.category(c) in ("Cc", "Cs", "Cf") and c not in _SHOWN
+        if c in _TURNS or (unicodedata.category(c) in ("Cc", "Cs") and c not in _SHOWN)
         else c
         for c in text
+        if c not in _UNSEEN
     )
 
 

@@ -20,8 +20,10 @@ from app.settings import Settings
 from app.workspace import is_loopback
 from retrieval.errors import ConfigurationError, ServiceError
 from ui import resources
+from ui.gate import PasswordGate, SameOrigin
 
 _SCRIPT = Path(__file__).with_name("streamlit_app.py")
+_ALL = ("0.0.0.0", "::")  # noqa: S104 - compared
 _OWN_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _LAST_SECONDS = 3  # for what is under way when the server ends
 
@@ -82,13 +84,24 @@ def serve(settings: Settings, *, browser: bool) -> None:
     _require_guarded(settings)
     _require_free(settings)
     resources.use(settings)
-    shown = f"[{settings.ui_host}]" if ":" in settings.ui_host else settings.ui_host
-    url = f"http://{shown}:{settings.ui_port}"
+    host = "127.0.0.1" if settings.ui_host in _ALL else settings.ui_host
+    url = (
+        f"http://[{host}]:{settings.ui_port}"
+        if ":" in host
+        else f"http://{host}:{settings.ui_port}"
+    )
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         threading.Thread(target=resources.warm_up, daemon=True).start()
         print(f"twotower is at {url} (Ctrl-C ends it)", file=sys.stderr, flush=True)
+        if settings.ui_host in _ALL and not settings.ui_hosts:
+            print(
+                "note: other machines reach it under the names in TWOTOWER_UI_HOSTS, and there are "
+                "none yet",
+                file=sys.stderr,
+                flush=True,
+            )
         if browser:
             threading.Timer(0.5, webbrowser.open, (url,)).start()
         yield
@@ -105,30 +118,35 @@ def serve(settings: Settings, *, browser: bool) -> None:
 
 def page(settings: Settings, lifespan: Any = None) -> Any:
     """Make the application that answers a browser."""
-    names = [name.strip() for name in settings.ui_hosts.split(",") if name.strip()]
     middleware = [
-        Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings, names)),
+        Middleware(TrustedHostMiddleware, allowed_hosts=allowed_hosts(settings)),
         Middleware(SafeHeaders),
+        Middleware(SameOrigin, names=_names(settings)),
     ]
+    if password := settings.ui_password.get_secret_value():
+        middleware.append(Middleware(PasswordGate, password=password))
     app = st.App(_SCRIPT, lifespan=lifespan, middleware=middleware, on_script_error=_tell_error)
     configure(settings)  # after the theme beside the script is known
     return app
 
 
-def allowed_hosts(settings: Settings, names: list[str]) -> list[str]:
+def _names(settings: Settings) -> list[str]:
+    return [name.strip() for name in settings.ui_hosts.split(",") if name.strip()]
+
+
+def allowed_hosts(settings: Settings) -> list[str]:
     """Host names that a request may be for: a page of a stranger's name gets no answer."""
-    own = [settings.ui_host] if settings.ui_host not in ("0.0.0.0", "::") else []  # noqa: S104 - compared
-    return list(dict.fromkeys((*_OWN_NAMES, *own, *names)))
+    own = () if settings.ui_host in _ALL else (settings.ui_host,)
+    return list(dict.fromkeys((*_OWN_NAMES, *own, *_names(settings))))
 
 
 def configure(settings: Settings) -> None:
     """Set what decides about safety, whatever a person's own Streamlit settings say."""
-    names = [name.strip() for name in settings.ui_hosts.split(",") if name.strip()]
     for option, value in {
         "server.address": settings.ui_host,
         "server.port": settings.ui_port,
         "server.headless": True,
-        "server.allowedHosts": allowed_hosts(settings, names),
+        "server.allowedHosts": allowed_hosts(settings),
         "server.enableCORS": True,
         "server.enableXsrfProtection": True,
         "server.maxUploadSize": settings.max_file_mb,
@@ -143,7 +161,7 @@ def configure(settings: Settings) -> None:
 
 
 def _require_guarded(settings: Settings) -> None:
-    if is_loopback(settings.ui_host) or settings.ui_password.get_secret_value():
+    if is_loopback(settings.ui_host) or settings.ui_password.get_secret_value().strip():
         return
     if resources.has_login():
         return

@@ -263,7 +263,7 @@ def test_a_calibrated_collection_refuses_what_it_does_not_answer(
     def fails(_messages):
         raise AssertionError("no model is asked")
 
-    answerer = Answerer(Unanswered(), lambda: word_encoder, len, fails, 1000)
+    answerer = Answerer(Unanswered().retrieve, lambda: word_encoder, len, fails, 1000)
     assert answerer.answer(QUESTION).kind == "refused"
 
 

@@ -564,23 +564,6 @@ def test_thousands_of_documents_are_shown_without_delay(visit, thousands, view):
         assert len(again(page).dataframe[0].value) == 1
 
 
-# Who may come in
-
-
-def test_a_password_stands_before_everything(full, visit):
-    visitor = visit(full.workspace.settings.data_dir, ui_password="tarnwick")
-    whole = "from ui.main import main\nmain()"
-    page = visitor.page("", whole)
-    assert "asks for a password" in seen(page)
-    assert "Search your documents" not in seen(page)
-    page.text_input[0].set_value("wrong")
-    button(page, "Open").click()
-    assert "That is not the password" in seen(again(page))
-    page.text_input[0].set_value("tarnwick")
-    button(page, "Open").click()
-    assert "Search your documents" in seen(again(page))
-
-
 # Hostile documents
 
 

@@ -1,6 +1,7 @@
 """An answer: its text with numbered citations, what they say, and the retrieval behind it."""
 
 from collections.abc import Sequence
+from textwrap import shorten
 
 import streamlit as st
 from markupsafe import Markup
@@ -78,7 +79,7 @@ def _unsupported(answer: Answer) -> None:
         return
     items = Markup("").join(
         Markup("<li>“{}”: {}</li>").format(
-            plain(" ".join(claim.text.split())), plain(claim.problem)
+            plain(shorten(claim.text, 60, placeholder=" …")), plain(claim.problem)
         )
         for claim in answer.unsupported
     )
@@ -100,7 +101,7 @@ def _citations(name: str, answer: Answer, key: str) -> None:
     chosen = st.pills(
         "Sources",
         list(passages),
-        format_func=lambda number: f"{number} · {label(_where(passages[number]))}",
+        format_func=lambda number: f"{number} · {label(_named(passages[number]))}",
         key=f"cited-{key}",
     )
     if chosen is None:
@@ -133,6 +134,11 @@ def _citations(name: str, answer: Answer, key: str) -> None:
                     show_page(name, where.source, chunk, f"cited-{key}-{chunk.id}")
                 except TwoTowerError as error:
                     show_error(error)
+
+
+def _named(passage: Passage) -> str:
+    """Where a passage is, and its heading: two of one document shall not read the same."""
+    return " · ".join([_where(passage), *passage.headings[-1:]])
 
 
 def _where(passage: Passage) -> str:

@@ -14,41 +14,40 @@ _LINES = 60
 
 
 def show_job(kind: str, ended: Callable[[Job], None]) -> None:
-    """Show the newest job of a kind, if there is one.
+    """Show the jobs of a kind: those that go on, and the last one that has ended.
 
     Parameters
     ----------
     ended
         Shows what a job that went well has brought.
     """
-    job = workspace().jobs.latest(kind)
-    if job is None:
-        return
-    with st.container(border=True, key=f"job-{kind}"):
-        if job.active:
-            st.fragment(_running, run_every=_EVERY)(job)
-        else:
-            _over(job, ended)
+    for number, job in enumerate(workspace().jobs.of(kind)):
+        with st.container(border=True, key=f"job-{kind}-{number}"):
+            if job.active:
+                st.fragment(_running, run_every=_EVERY)(job, number)
+            else:
+                _over(job, ended)
 
 
-def _running(job: Job) -> None:
+def _running(job: Job, number: int) -> None:
     if not job.active:
         st.rerun()
     waits = job.state == "waiting"
-    count = f"{job.done:,} of {job.total:,}" if job.total else ""
+    count = f"{job.done:,} of {job.total:,} · " if job.total else ""
     st.markdown(f"**{label(job.title)}**")
     st.progress(job.share, text=label("waiting for the job before it" if waits else job.what))
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(
-            Markup("<div class='state' role='status'>{} · {:.0f} s</div>").format(
-                count, job.seconds
-            )
+            Markup("<div class='state' role='status'>{}{:.0f} s</div>").format(count, job.seconds)
         )
         if job.stopped():
             st.caption("ending after what is in hand …")
         else:
             st.button(
-                "Cancel", key=f"cancel-{job.kind}", on_click=job.cancel, icon=":material/stop:"
+                "Cancel",
+                key=f"cancel-{job.kind}-{number}",
+                on_click=job.cancel,
+                icon=":material/stop:",
             )
     _lines(job)
 

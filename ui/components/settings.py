@@ -55,13 +55,11 @@ class Chosen:
 
 
 def choose_collection() -> str:
-    """Choose among the collections, where there are several."""
+    """Choose among the collections."""
     names = workspace().names()
     own = workspace().settings.collection
     if own not in names:
         names = [own, *names]
-    if len(names) == 1:
-        return own
     chosen: str = st.selectbox(
         "Collection", names, index=names.index(own), key="collection", bind="query-params"
     )
@@ -100,7 +98,7 @@ def _way(suffix: str, title: str) -> dict[str, Any]:
     mode = st.segmented_control(
         title,
         list(MODES),
-        default="hybrid",
+        default="bm25" if suffix else "hybrid",  # the same twice would compare nothing
         required=True,
         format_func=lambda mode: MODES[mode],
         key=f"mode{suffix}",

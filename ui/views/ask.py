@@ -42,7 +42,9 @@ def _talk(name: str) -> None:
     for number, (question, answer, problem) in enumerate(talk):
         _turn(name, question, answer, problem, number)
     asked = st.chat_input(
-        "Ask about your documents", max_chars=workspace().settings.max_question_chars
+        "Ask about your documents",
+        max_chars=workspace().settings.max_question_chars,
+        submit_mode="stop",
     )
     if not asked or not asked.strip():
         if not talk:

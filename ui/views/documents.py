@@ -9,10 +9,10 @@ from markupsafe import Markup
 
 from app.background import ingest
 from app.jobs import Job
-from app.uploads import suffixes
+from app.uploads import safe_name, suffixes
 from app.workspace import DocumentRow
 from ingest.report import IngestReport
-from retrieval.errors import TwoTowerError
+from retrieval.errors import ConfigurationError, TwoTowerError
 from ui.components.job import show_job
 from ui.components.notices import empty, show_error
 from ui.components.pages_of import leaf_through
@@ -70,9 +70,13 @@ def _uploaded(name: str, files: Sequence["st.runtime.uploaded_file_manager.Uploa
     if not files:
         st.info("Choose files first, or drop them on the box.", icon=":material/upload_file:")
         return
-    kept = []
+    kept: list[Path] = []
     for file in files:
         try:
+            if safe_name(file.name) in {path.name for path in kept}:
+                raise ConfigurationError(
+                    f"two files are called {file.name}: the second was left out, rename it"
+                )
             kept.append(workspace().uploads(name).keep(file.name, file, file.size))
         except TwoTowerError as error:
             show_error(error)
@@ -171,7 +175,8 @@ def _table(rows: Sequence[DocumentRow]) -> None:
         hide_index=True,
         height=min(38 + 35 * max(len(rows), 1), 353),
         column_config={
-            "KB": st.column_config.NumberColumn(format="%.0f"),
+            "KB": st.column_config.NumberColumn(format="%.1f"),
+            "Reason": st.column_config.TextColumn(width="large"),
             "Ingested": st.column_config.DatetimeColumn(format="YYYY-MM-DD HH:mm"),
             "Document": st.column_config.TextColumn(width="medium"),
         },
@@ -192,7 +197,7 @@ def _chosen(name: str, rows: dict[str, DocumentRow]) -> None:
         st.button(
             "Ingest again",
             icon=":material/refresh:",
-            disabled=not chosen or busy,
+            disabled=busy or not any(rows[source].path for source in chosen),
             on_click=_again,
             args=(name, [rows[source] for source in chosen]),
         )

@@ -12,9 +12,11 @@ from app.background import reindex
 from app.chunk_map import ChunkMap, draw_map, main_sources
 from app.jobs import Job
 from app.workspace import Overview
+from retrieval.errors import TwoTowerError
 from retrieval.types import Hit
 from ui.components.frame import over_collection
 from ui.components.job import show_job
+from ui.components.notices import show_error
 from ui.resources import workspace
 from ui.safe import plain
 
@@ -119,6 +121,7 @@ def _versions(name: str, overview: Overview) -> None:
             value=workspace().settings.encoder,
             help="A packaged model, a folder, or a model hub's name. Searches go on while the next "
             "version is built beside this one.",
+            disabled=not workspace().alone,
         )
         force = st.checkbox("Build it even where nothing differs")
         with st.container(horizontal=True):
@@ -128,8 +131,13 @@ def _versions(name: str, overview: Overview) -> None:
     if versions.previous and st.button(
         f"Roll back to version {versions.previous}", icon=":material/undo:", disabled=busy
     ):
-        workspace().rollback(name)
-        st.rerun()
+        try:
+            workspace().rollback(name)
+        except TwoTowerError as error:
+            show_error(error)
+        else:
+            workspace().jobs.forget("reindex")
+            st.rerun()
 
 
 def _rebuilt(job: Job) -> None:
@@ -141,7 +149,7 @@ def _rebuilt(job: Job) -> None:
         st.info("Re-index again, and it goes on where it was.", icon=":material/pause:")
         return
     st.success(
-        f"Version {built.version} is live: {built.documents:,} documents, {built.chunks:,} "
+        f"Version {built.version} was put live: {built.documents:,} documents, {built.chunks:,} "
         f"passages, {built.encoded:,} of them encoded now.",
         icon=":material/check_circle:",
     )

@@ -83,7 +83,9 @@ def _start(name: str) -> None:
     if not asked:
         return
     try:
-        queries = sets.get(chosen) or workspace().folder(folder) / "queries.jsonl"
+        queries = sets.get(chosen) or workspace().folder(folder)
+        if queries.is_dir():
+            queries /= "queries.jsonl"
     except TwoTowerError as error:  # beside the box, with the rest of the page
         show_error(error)
         return

@@ -10,10 +10,11 @@ def test_what_failed_is_kept_until_it_is_in(tmp_path):
     failures = Failures(tmp_path, "documents")
     failures.record([(BAD, Path("/x/bad.pdf")), (FileOutcome("good.md", "added"), None)], "now")
     kept = Failures(tmp_path, "documents").read()
-    assert list(kept) == ["bad.pdf"]
-    assert (kept["bad.pdf"].path, kept["bad.pdf"].reason) == ("/x/bad.pdf", "torn")
-    failures.record([(FileOutcome("bad.pdf", "added"), None)], "later")
-    assert failures.read() == {}
+    assert list(kept) == ["/x/bad.pdf"]
+    assert (kept["/x/bad.pdf"].source, kept["/x/bad.pdf"].reason) == ("bad.pdf", "torn")
+    failures.record([(BAD, Path("/y/bad.pdf"))], "later")
+    failures.record([(FileOutcome("bad.pdf", "added"), Path("/x/bad.pdf"))], "later")
+    assert list(failures.read()) == ["/y/bad.pdf"]
 
 
 def test_one_can_be_forgotten_and_a_torn_file_tells_nothing(tmp_path):

@@ -58,3 +58,30 @@ def test_jobs_run_one_after_the_other_and_closing_cancels_them():
     assert jobs.active() == [first, second]
     jobs.close()
     assert (first.state, second.state, never) == ("cancelled", "cancelled", [])
+
+
+def test_a_second_job_of_a_kind_hides_nothing_of_the_first():
+    jobs = Jobs()
+    begun = threading.Event()
+
+    def long(job):
+        begun.set()
+        while not job.stopped():
+            threading.Event().wait(0.005)
+
+    first = jobs.start("ingest", "first", long)
+    assert begun.wait(5)
+    second = jobs.start("ingest", "second", long)
+    assert jobs.of("ingest") == [first, second]
+    second.cancel()
+    assert first.active
+    jobs.close()
+    assert (first.state, second.state) == ("cancelled", "cancelled")
+
+
+def test_of_the_jobs_that_have_ended_the_last_one_is_kept():
+    jobs = Jobs()
+    ended(jobs.start("a", "first", lambda _job: 1))
+    second = ended(jobs.start("a", "second", lambda _job: 2))
+    assert jobs.of("a") == [second]
+    jobs.close()

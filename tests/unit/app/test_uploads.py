@@ -17,13 +17,21 @@ from retrieval.errors import ConfigurationError
         (".hidden.md", "hidden.md"),
         ("CON.md", "_CON.md"),
         ("a\x00b\u202ec.txt", "abc.txt"),
-        ('what? "it" <is>.html', "what_ _it_ _is_.html"),
         ("A\u0308rger.md", "Ärger.md"),
-        ("x" * 300 + ".md", "x" * 147 + ".md"),
+        ("aux .md", "_aux.md"),
+        ("COM¹.md", "_COM¹.md"),
     ],
 )
 def test_a_name_is_made_safe(given_name, kept):
     assert safe_name(given_name) == kept
+
+
+def test_names_that_have_to_be_changed_do_not_become_the_same():
+    pairs = [("q?x.md", "q*x.md"), ("N" * 300 + "a.md", "N" * 300 + "b.md")]
+    for one, other in pairs:
+        assert safe_name(one) != safe_name(other)
+        assert safe_name(one) == safe_name(one)
+    assert safe_name("q?x.md").startswith("q_x-")
 
 
 @pytest.mark.parametrize("name", ["", "..", "x.exe", "md", ".md", "a/b/"])

@@ -15,6 +15,13 @@ def test_what_cannot_be_seen_is_shown():
     assert plain("a\u202eb\x00c\nd") == "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}c\nd"
 
 
+def test_writing_that_needs_joiners_stays_as_it_is():
+    family, persian = "\U0001f468\u200d\U0001f469", "\u0645\u06cc\u200c\u062e\u0648"
+    assert plain(family) == family
+    assert plain(persian) == persian
+    assert plain("soft\u00adhyphen\r\n\ufeff") == "softhyphen\n"
+
+
 def test_a_label_is_one_line_without_markup():
     assert label("a\nb ![x](y) :red[z] $q$") == "a b \\!\\[x\\]\\(y\\) \\:red\\[z\\] \\$q\\$"
 
