@@ -108,8 +108,10 @@ class Jobs:
         return job
 
     def of(self, kind: str) -> list[Job]:
-        """Those of a kind, oldest first: the ones that go on, and the last one that has ended."""
-        return [job for job in self._jobs if job.kind == kind]
+        """Those of a kind, oldest first: the last one that has ended, and the ones that go on."""
+        known = [job for job in self._jobs if job.kind == kind]
+        going_on = [job for job in known if job.active]
+        return [*[job for job in known if job not in going_on][-1:], *going_on]
 
     def latest(self, kind: str) -> Job | None:
         """The newest one of a kind, also when it has ended."""

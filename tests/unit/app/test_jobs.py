@@ -77,6 +77,7 @@ def test_a_second_job_of_a_kind_hides_nothing_of_the_first():
     assert first.active
     jobs.close()
     assert (first.state, second.state) == ("cancelled", "cancelled")
+    assert jobs.of("ingest") == [second]
 
 
 def test_of_the_jobs_that_have_ended_the_last_one_is_kept():
