@@ -135,9 +135,18 @@ class LocalCatalog(Catalog):
 
     def remove_version(self, name: str, version: int) -> None:
         """See `Catalog.remove_version`."""
-        ownership = Ownership(self._path(name, version), brief=True)  # nobody else has it open
-        shutil.rmtree(self._path(name, version))
-        ownership.release()
+        path = self._path(name, version)
+        ownership = Ownership(path, brief=True)  # nobody else has it open
+        try:
+            for part in path.iterdir():
+                if part.is_dir():
+                    shutil.rmtree(part)
+                elif part.name != _OURS:
+                    part.unlink()
+            (path / _OURS).unlink()  # last: whoever is killed before leaves a folder of ours
+            path.rmdir()
+        finally:
+            ownership.release()
 
     def reserved(self, name: str) -> AbstractContextManager[None]:
         """See `Catalog.reserved`."""
@@ -166,13 +175,13 @@ class LocalCatalog(Catalog):
 
     def _created(self, name: str, version: int, card: IndexCard, *, brief: bool) -> Collection:
         path = self._path(name, version)
-        if path.exists():
-            raise ServiceError(
-                f"{path} is in the way, and not of twotower: remove it, or choose another name "
-                "with --collection"
-            )
         try:
-            path.mkdir(parents=True)
+            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+                raise ServiceError(
+                    f"{path} is in the way, and not of twotower: remove it, or choose another "
+                    "name with --collection"
+                )
+            path.mkdir(parents=True, exist_ok=True)  # there, empty: killed before it was marked
             (path / _OURS).touch()
         except OSError as error:
             raise _unusable(self._folder, error) from error

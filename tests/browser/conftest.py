@@ -115,7 +115,7 @@ class Watched:
         assert self.complaints == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop runs all the while: no other test may have one
 def chromium() -> Iterator[Browser]:
     found = shutil.which("chromium") or shutil.which("chromium-browser")
     if found is None:

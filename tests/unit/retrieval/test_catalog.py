@@ -1,6 +1,9 @@
 """What every `Catalog` does, and what only the local one can show."""
 
+import itertools
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from qdrant_client import QdrantClient, models
@@ -252,8 +255,47 @@ def test_folders_that_are_not_ours_are_left_alone(tmp_path):
     for name in ("2024", "007", "1abc"):
         assert (folder / name / "thesis.txt").read_text() == "precious"
     (folder / "3").mkdir()
+    (folder / "3" / "notes.txt").write_text("precious")
     with pytest.raises(ServiceError, match="not of twotower"), catalog.draft("docs", CARD):
         pass
+    (folder / "3" / "notes.txt").unlink()
+    with catalog.draft("docs", CARD) as draft:  # empty: killed before its mark was made
+        assert (draft.version, draft.resumed) == (3, False)
+
+
+def test_a_removal_killed_anywhere_leaves_a_folder_that_is_still_ours(tmp_path, monkeypatch):
+    class KilledError(BaseException):
+        """In place of a signal."""
+
+    steps = itertools.count()
+
+    def until(step: int, real):
+        def removed(*args, **options):
+            if next(steps) >= step:
+                raise KilledError
+            return real(*args, **options)
+
+        return removed
+
+    catalog = LocalCatalog(tmp_path, StoreOptions(), silent)
+    created(catalog)
+    with catalog.draft("docs", OTHER) as draft:
+        pass
+    killed = 0
+    for step in range(20):
+        steps = itertools.count()
+        with monkeypatch.context() as patch:
+            patch.setattr("retrieval.catalog.local.shutil.rmtree", until(step, shutil.rmtree))
+            for name in ("unlink", "rmdir"):
+                patch.setattr(Path, name, until(step, getattr(Path, name)))
+            try:
+                catalog.remove_version("docs", draft.version)
+            except KilledError:
+                killed += 1
+        with catalog.draft("docs", replace(CARD, chunking={"step": step})) as draft:
+            assert not draft.resumed
+        assert catalog.versions("docs").others == (draft.version,)
+    assert 4 < killed < 20
 
 
 def test_nothing_is_cleared_away_while_the_live_version_is_damaged_or_an_old_one_is_open(tmp_path):
