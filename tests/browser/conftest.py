@@ -175,7 +175,7 @@ def empty(model_cache, tmp_path) -> Iterator[Served]:
 
 
 def settled(page: Page) -> None:
-    """Wait until the page has run to its end, and stays so."""
+    """Wait until the page has run to its end, and stays so, and the browser has drawn it."""
     still = 0
     for _ in range(600):
         try:
@@ -184,7 +184,8 @@ def settled(page: Page) -> None:
             )
         except Error:
             state = None
-        still = still + 1 if state == "notRunning" else 0
+        drawn = page.locator("[data-testid=stSkeleton]").count() == 0  # a part yet to be loaded
+        still = still + 1 if state == "notRunning" and drawn else 0
         if still >= 4:
             return
         page.wait_for_timeout(75)
