@@ -110,12 +110,14 @@ class _Told(Watcher):
 
     def reading(self, source: str) -> None:
         self._job.what = f"reading {source}"
+        self._job.in_hand.add(source)
 
     def busy(self, what: str) -> None:
         self._job.what = what
 
 
 def _see(job: Job, outcome: FileOutcome) -> None:
+    job.in_hand.discard(outcome.source)
     job.done += 1
     if outcome.status == "failed":
         job.seen.append(f"failed: {outcome.source}: {outcome.reason}")

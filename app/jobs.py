@@ -1,5 +1,7 @@
 """Work that takes long beside a page that stays usable: one job at a time, seen and cancelled."""
 
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -27,6 +29,8 @@ class Job:
         What is in hand.
     done, total
         How far it is, in whatever it counts; a total of 0: not known.
+    in_hand
+        What was begun and is not done; each counts as half done.
     seen
         What is worth reading afterwards, newest last.
     result
@@ -42,6 +46,7 @@ class Job:
         self.what = ""
         self.done = 0
         self.total = 0
+        self.in_hand: set[str] = set()
         self.seen: deque[str] = deque(maxlen=_SEEN)
         self.result: Any = None
         self.error = ""
@@ -68,7 +73,8 @@ class Job:
     @property
     def share(self) -> float:
         """How much is done, in [0, 1]."""
-        return min(self.done / self.total, 1.0) if self.total else 0.0
+        done = self.done + len(self.in_hand) / 2
+        return min(done / self.total, 1.0) if self.total else 0.0
 
     @property
     def seconds(self) -> float:
@@ -94,7 +100,7 @@ class Jobs:
     """The jobs of a process, one after the other: two would take each other's cores."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "job")
+        self._thread = ThreadPoolExecutor(1, "job", _stand_back)
         self._jobs: list[Job] = []  # oldest first; those that ended stay until they are forgotten
         self._lock = threading.Lock()
 
@@ -131,3 +137,9 @@ class Jobs:
         for job in self.active():
             job.cancel()
         self._thread.shutdown(wait=True)
+
+
+def _stand_back() -> None:
+    """Let searches go first; the threads and processes that this one starts do as it does."""
+    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
+        os.nice(10)

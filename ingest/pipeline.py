@@ -262,6 +262,8 @@ class Pipeline:
 
     def _encoded(self, chunks: Sequence[Chunk], known: Mapping[UUID, Vectors]) -> Vectors:
         unknown = [chunk.encoded_text for chunk in chunks if chunk.id not in known]
+        if unknown:
+            self._watcher.busy(f"encoding {len(unknown)} passages")
         with self._timed("encode"):
             encoded = iter(self._encoder().encode_passages(unknown) if unknown else ())
         rows = [known[c.id] if c.id in known else next(encoded) for c in chunks]

@@ -98,7 +98,8 @@ class CompiledNetwork:
         self._folder = folder
         self._machine = machine
         self._graphs: dict[tuple[str, bool], _Graph] = {}
-        self._lock = threading.Lock()
+        self._compiling = threading.Lock()
+        self._reading = threading.Lock()
         self._tokenizers: dict[str, Tokenizer] = {}
         # Padding is set when the tokenizer is saved, and done here: batches are cut by length.
         self._padding: Mapping[str, Any] = {}
@@ -172,7 +173,7 @@ class CompiledNetwork:
         return own + (width - len(encoding)) if left else own
 
     def _tokenizer(self, tower: str) -> Tokenizer:
-        with self._lock:
+        with self._reading:
             if tower not in self._tokenizers:
                 tokenizer: Tokenizer = Tokenizer.from_file(str(self._folder / TOKENIZER))
                 self._padding = tokenizer.padding or {}
@@ -183,10 +184,12 @@ class CompiledNetwork:
             return self._tokenizers[tower]
 
     def _graph(self, tower: str, soon: bool) -> _Graph:
-        with self._lock:
-            if (tower, soon) not in self._graphs:
-                self._graphs[tower, soon] = self._compiled(tower, soon)
-            return self._graphs[tower, soon]
+        key = tower, soon
+        if key not in self._graphs:  # a question's, which is there, does not wait for a passage's
+            with self._compiling:
+                if key not in self._graphs:
+                    self._graphs[key] = self._compiled(tower, soon)
+        return self._graphs[key]
 
     def _compiled(self, tower: str, soon: bool) -> _Graph:
         bf16 = self._machine.bf16 and not soon and has_bf16()

@@ -1,6 +1,7 @@
 """The two towers, on both runtimes: the same contract, and the same vectors."""
 
 import shutil
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -108,3 +109,28 @@ def test_batches_hold_their_budget_and_every_text_once():
     assert max(padded) <= 100
     assert cut[0] == [1]
     assert list(batches([], 100)) == []
+
+
+def test_a_question_does_not_wait_while_the_passages_network_is_loaded(
+    model, model_cache, monkeypatch
+):
+    encoder = make("openvino", model, model_cache)
+    encoder.encode_questions(["ready"])
+    loading, goes_on = threading.Event(), threading.Event()
+    load = encoder.network._compiled
+
+    def slowly(*arguments):
+        loading.set()
+        goes_on.wait(60)
+        return load(*arguments)
+
+    monkeypatch.setattr(encoder.network, "_compiled", slowly)
+    passages = []
+    thread = threading.Thread(target=lambda: passages.append(encoder.encode_passages(["a seal"])))
+    thread.start()
+    assert loading.wait(60)
+    assert encoder.encode_questions(["which seal?"]).shape == (1, encoder.dimension)
+    assert passages == []
+    goes_on.set()
+    thread.join(60)
+    assert passages[0].shape == (1, encoder.dimension)

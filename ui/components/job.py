@@ -33,7 +33,8 @@ def _running(job: Job, number: int) -> None:
     if not job.active:
         st.rerun()
     waits = job.state == "waiting"
-    count = f"{job.done:,} of {job.total:,} · " if job.total else ""
+    in_hand = f", {len(job.in_hand):,} in hand" if job.in_hand else ""
+    count = f"{job.done:,} of {job.total:,}{in_hand} · " if job.total else ""
     st.markdown(f"**{label(job.title)}**")
     st.progress(job.share, text=label("waiting for the job before it" if waits else job.what))
     with st.container(horizontal=True, vertical_alignment="center"):

@@ -1,6 +1,10 @@
+import os
+import sys
 import threading
 
-from app.jobs import Jobs
+import pytest
+
+from app.jobs import Job, Jobs
 from retrieval.errors import ServiceError
 
 
@@ -86,3 +90,31 @@ def test_of_the_jobs_that_have_ended_the_last_one_is_kept():
     second = ended(jobs.start("a", "second", lambda _job: 2))
     assert jobs.of("a") == [second]
     jobs.close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a thread has a niceness on Linux alone")
+def test_a_job_and_what_it_starts_leave_the_processor_to_searches():
+    jobs = Jobs()
+
+    def niceness():
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    def work(_job):
+        found = [niceness()]
+        thread = threading.Thread(target=lambda: found.append(niceness()))
+        thread.start()
+        thread.join()
+        return found
+
+    own = niceness()
+    job = ended(jobs.start("a", "a", work))
+    assert job.result == [min(own + 10, 19)] * 2
+    assert niceness() == own
+    jobs.close()
+
+
+def test_what_is_in_hand_counts_as_half_done():
+    job = Job("ingest", "Ingesting")
+    job.told("", 1, 4)
+    job.in_hand.add("a.md")
+    assert job.share == 0.375
