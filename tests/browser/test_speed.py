@@ -108,6 +108,7 @@ def test_an_ingestion_is_cancelled_and_goes_on_later(empty, opened, tmp_path):
     page.get_by_role("tab", name="Read a folder").click()
     page.get_by_label("Folder on the machine that serves this page").fill(str(folder))
     page.get_by_role("button", name="Ingest the folder").click()
+    expect(page.get_by_text("of 300, ", exact=False)).to_contain_text("in hand")
     page.get_by_text("added: note-", exact=False).first.wait_for()
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("Cancelled; what was done is kept")).to_be_visible()
