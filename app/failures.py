@@ -54,8 +54,9 @@ class Failures:
             now = dict(known)
             for outcome, path in outcomes:
                 place = os.fspath(path) if path else ""
+                key = place or outcome.source
                 if outcome.status == "failed":
-                    now[place or outcome.source] = Failure(
+                    now[key] = Failure(
                         outcome.source,
                         place,
                         outcome.kind,
@@ -63,7 +64,7 @@ class Failures:
                         at,
                     )
                 else:
-                    now.pop(place or outcome.source, None)
+                    now.pop(key, None)
             if now != known:
                 self._write(now)
 

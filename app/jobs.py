@@ -119,10 +119,6 @@ class Jobs:
         going_on = [job for job in known if job.active]
         return [*[job for job in known if job not in going_on][-1:], *going_on]
 
-    def latest(self, kind: str) -> Job | None:
-        """The newest one of a kind, also when it has ended."""
-        return next(reversed(self.of(kind)), None)
-
     def active(self) -> list[Job]:
         """Those that have not ended."""
         return [job for job in self._jobs if job.active]

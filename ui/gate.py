@@ -3,17 +3,13 @@
 import asyncio
 import hmac
 import secrets
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 from urllib.parse import quote, urlsplit
 
 from itsdangerous import BadSignature, TimestampSigner
 from markupsafe import Markup
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-
-Message = MutableMapping[str, Any]
-App = Callable[..., Awaitable[None]]
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 _COOKIE = "twotower"
 _KEPT = 30 * 24 * 3600  # seconds; a server that starts anew asks again
@@ -53,13 +49,13 @@ class PasswordGate:
         What stands behind it.
     """
 
-    def __init__(self, app: App, password: str) -> None:
+    def __init__(self, app: ASGIApp, password: str) -> None:
         self._app = app
         self._password = password.encode()
         self._signer = TimestampSigner(secrets.token_bytes(32))
         self._guessing = asyncio.Lock()
 
-    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with the form."""
         kind = scope["type"]
         if kind == "lifespan" or scope["path"] == _OPEN or self._let_in(HTTPConnection(scope)):
@@ -125,11 +121,11 @@ class SameOrigin:
         Under which a proxy shows this page.
     """
 
-    def __init__(self, app: App, names: list[str]) -> None:
+    def __init__(self, app: ASGIApp, names: list[str]) -> None:
         self._app = app
         self._names = frozenset(names)
 
-    async def __call__(self, scope: Message, receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or close the connection."""
         if scope["type"] == "websocket":
             headers = HTTPConnection(scope).headers

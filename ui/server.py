@@ -5,7 +5,7 @@ import socket
 import sys
 import threading
 import webbrowser
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import streamlit as st
 import uvicorn
 from starlette.middleware import Middleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from streamlit import config
 
 from app.settings import Settings
@@ -49,17 +50,14 @@ _HEADERS = {
     b"x-frame-options": b"DENY",
 }
 
-Message = MutableMapping[str, Any]
-Send = Callable[[Message], Awaitable[None]]
-
 
 class SafeHeaders:
     """Tells browsers to fetch nothing from elsewhere, and to show the page in no other one."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Message, receive: Any, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, and add the headers to what comes back."""
 
         async def with_headers(message: Message) -> None:
@@ -85,11 +83,8 @@ def serve(settings: Settings, *, browser: bool) -> None:
     _require_free(settings)
     resources.use(settings)
     host = "127.0.0.1" if settings.ui_host in _ALL else settings.ui_host
-    url = (
-        f"http://[{host}]:{settings.ui_port}"
-        if ":" in host
-        else f"http://{host}:{settings.ui_port}"
-    )
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{settings.ui_port}"
 
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:

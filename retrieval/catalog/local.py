@@ -176,7 +176,7 @@ class LocalCatalog(Catalog):
     def _created(self, name: str, version: int, card: IndexCard, *, brief: bool) -> Collection:
         path = self._path(name, version)
         try:
-            if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+            if path.exists() and (not path.is_dir() or any(path.iterdir())):
                 raise ServiceError(
                     f"{path} is in the way, and not of twotower: remove it, or choose another "
                     "name with --collection"

@@ -124,7 +124,7 @@ def test_the_example_is_one_click_away_and_comes_in(visit):
     page = visit().page("documents")
     button(page, "Try it with the example handbook").click()
     again(page)
-    job = resources.workspace().jobs.latest("ingest")
+    job = resources.workspace().jobs.of("ingest")[-1]
     while job.active:
         time.sleep(0.1)
     text = seen(again(page))
@@ -288,7 +288,7 @@ def test_an_evaluation_of_the_example_is_there_at_once(full):
     page.multiselect[0].set_value(["hybrid", "bm25"])
     button(again(page), "Measure").click()
     again(page)
-    job = full.workspace.jobs.latest("evaluate")
+    job = full.workspace.jobs.of("evaluate")[-1]
     while job.active:
         time.sleep(0.2)
     page = full.page("quality")
@@ -305,7 +305,7 @@ def test_a_set_of_questions_that_is_none_is_refused(full, tmp_path):
     again(page).text_input(key="question-folder").set_value(str(tmp_path))
     button(again(page), "Measure").click()
     again(page)
-    job = full.workspace.jobs.latest("evaluate")
+    job = full.workspace.jobs.of("evaluate")[-1]
     while job.active:
         time.sleep(0.1)
     assert "queries.jsonl cannot be read" in seen(full.page("quality"))
@@ -317,7 +317,7 @@ def test_a_rebuilt_version_goes_live_and_back(full):
     page.checkbox[0].set_value(True)
     button(page, "Re-index").click()
     again(page)
-    job = full.workspace.jobs.latest("reindex")
+    job = full.workspace.jobs.of("reindex")[-1]
     while job.active:
         time.sleep(0.1)
     assert not job.error, job.error
@@ -332,7 +332,7 @@ def test_nothing_to_rebuild_is_said(full):
     page = full.page("index")
     button(page, "Re-index").click()
     again(page)
-    job = full.workspace.jobs.latest("reindex")
+    job = full.workspace.jobs.of("reindex")[-1]
     while job.active:
         time.sleep(0.1)
     assert "nothing to do" in seen(full.page("index"))
@@ -343,7 +343,7 @@ def test_an_encoder_that_is_not_there_is_said_and_the_page_keeps_its_own(full):
     page.text_input[0].set_value("no/such-model")
     button(page, "Re-index").click()
     again(page)
-    job = full.workspace.jobs.latest("reindex")
+    job = full.workspace.jobs.of("reindex")[-1]
     while job.active:
         time.sleep(0.1)
     assert "such-model" in seen(full.page("index"))
@@ -456,7 +456,7 @@ def test_files_that_failed_are_listed_with_their_reasons_until_they_are_in(full,
     page.multiselect(key="chosen").set_value(["broken.pdf"])
     button(again(page), "Ingest again").click()
     again(page)
-    job = full.workspace.jobs.latest("ingest")
+    job = full.workspace.jobs.of("ingest")[-1]
     while job.active:
         time.sleep(0.1)
     assert "failed" not in set(full.page("documents").dataframe[0].value["State"])
@@ -651,6 +651,6 @@ def test_a_page_for_others_reads_only_the_folder_it_may(visit, tmp_path, allowed
     text = seen(again(page))
     if told:
         assert told in text
-        assert visitor.workspace.jobs.latest("ingest") is None
+        assert visitor.workspace.jobs.of("ingest") == []
     else:
-        assert visitor.workspace.jobs.latest("ingest") is not None
+        assert visitor.workspace.jobs.of("ingest") != []

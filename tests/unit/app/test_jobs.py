@@ -23,9 +23,9 @@ def test_a_job_returns_what_its_work_returned_and_how_far_it_came():
 
     job = ended(jobs.start("count", "Counting", work))
     assert (job.state, job.result, job.share, job.what) == ("done", 42, 0.75, "counting")
-    assert jobs.latest("count") is job
+    assert jobs.of("count")[-1] is job
     jobs.forget("count")
-    assert jobs.latest("count") is None
+    assert jobs.of("count") == []
     jobs.close()
 
 

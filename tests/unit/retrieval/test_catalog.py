@@ -267,8 +267,6 @@ def test_a_removal_killed_anywhere_leaves_a_folder_that_is_still_ours(tmp_path, 
     class KilledError(BaseException):
         """In place of a signal."""
 
-    steps = itertools.count()
-
     def until(step: int, real):
         def removed(*args, **options):
             if next(steps) >= step:
