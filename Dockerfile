@@ -1,9 +1,9 @@
-# twotower with its encoder inside: it runs without network.
+# Image of twotower that contains its encoder and runs without network access.
 #
 #   docker build --build-arg TORCH_INDEX=... -t twotower:0.1.0 .
 #
-# TORCH_INDEX is the package index of PyTorch's CPU builds, as its installation page names it;
-# without it the default index's build is taken, which may bring gigabytes of GPU libraries.
+# TORCH_INDEX is the package index of PyTorch's CPU builds, which PyTorch's installation page names.
+# Without it, pip installs the build of the default index, which may add gigabytes of GPU libraries.
 FROM python:3.11.13-slim-bookworm
 
 ARG TORCH_INDEX=""
@@ -11,11 +11,13 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 
 WORKDIR /opt/twotower
 COPY constraints.txt ./
-# By itself: it changes seldom, and is most of the image.
+# A separate layer: torch seldom changes, and is most of the image.
 RUN pip install ${TORCH_INDEX:+--index-url "$TORCH_INDEX"} "torch==2.13.0"
 COPY pyproject.toml README.md LICENSE ./
+COPY src ./src
 COPY app ./app
 COPY evaluation ./evaluation
+COPY examples ./examples
 COPY ingest ./ingest
 COPY retrieval ./retrieval
 COPY ui ./ui

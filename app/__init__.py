@@ -1,5 +1,5 @@
-"""The application: settings, the command line, and what every way in shares."""
+"""The application: settings, services, answers, and the command line."""
 
-from app.threads import limit_blas
+from twotower.app.threads import limit_blas
 
 limit_blas()  # before anything below imports NumPy

@@ -2,12 +2,12 @@
 
 ::
 
-    retriever = TwoTowerRetriever(k=4)                              # as the settings say
+    retriever = TwoTowerRetriever(k=4)                              # with the settings
     retriever = TwoTowerRetriever(collection="papers", filter=["type=pdf"])
     retriever = TwoTowerRetriever(retriever=application.retriever(collection))
 
-An embedded collection belongs to one process at a time: this one holds it from the first question
-until `TwoTowerRetriever.close`.
+Only one process at a time can open an embedded collection. This process holds it from the first
+question until `TwoTowerRetriever.close`.
 """
 
 import threading
@@ -30,58 +30,67 @@ from langchain_core.runnables import run_in_executor
 from langchain_core.tools import BaseTool, create_retriever_tool
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
-from app.settings import load_settings
-from app.wiring import Application
-from retrieval.context import build_context
-from retrieval.encoder import Encoder
-from retrieval.filters import Filter, parse_filters
-from retrieval.options import Fusion, Rerank, SearchOptions
-from retrieval.retriever import Retriever
-from retrieval.types import Chunk, Hit, Mode, Provenance
+from twotower.app.settings import load_settings
+from twotower.app.wiring import Application
+from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.search.context import build_context
+from twotower.retrieval.search.options import OPTIONS, SearchOptions
+from twotower.retrieval.search.results import Hit, Judgement
+from twotower.retrieval.search.retriever import Retriever
+from twotower.retrieval.vocabulary.documents import Chunk, Provenance
+from twotower.retrieval.vocabulary.filters import Filter, parse_filters
 
+# Field of the retriever by search option: two have LangChain's own names.
+_FIELDS = {{"limit": "k", "where": "filter"}.get(name, name): name for name in OPTIONS}
 _TOOL_NAME = "search_documents"
 _TOOL_DESCRIPTION = (
-    "Search the user's own documents. Ask in plain words, or with the exact words that have to be "
-    "there in double quotes. Each passage comes with its source and page: cite them."
+    "Search the user's own documents. Ask in plain words, or put exact words that must occur in "
+    "double quotes. Each passage comes with its source and page: cite them."
 )
 _SHOWN = PromptTemplate.from_template("[{citation}]\n{page_content}")
 _NAMESPACE = UUID("5f0dbd7e-3a8f-5a55-8a86-3f6c9f6f4a10")
 
 
 class TwoTowerRetriever(BaseRetriever):
-    """Retrieves passages of one collection, by both towers and BM25.
+    """Retrieves passages of one collection, with every leg of its index.
 
-    Every option may be given with a call as well: ``retriever.invoke("...", k=3)``. What is not
-    given is as the settings, or what `twotower tune` found for the collection, have it.
+    Every search option is a field, and an argument of a call: ``retriever.invoke("...", k=3)``. An
+    option that is given in neither place comes from the settings, or from what `twotower tune`
+    found for the collection. `SearchOptions` describes the options; ``k`` is its ``limit``, and
+    ``filter`` its ``where``.
 
     Attributes
     ----------
     collection
-        Its name; ``None`` takes the one in the settings.
+        Name of the collection; ``None`` uses the one in the settings.
     settings
-        Settings by their names, such as ``{"data_dir": "..."}``; they win over the environment.
+        Settings by their names, such as ``{"data_dir": "..."}``; they override the environment.
     retriever
-        A ready one, in place of the two above.
+        A retriever that is ready, in place of the two above.
     k
-        The most passages.
+        Maximum number of passages.
     filter
-        Expressions such as ``"type=pdf"``, all of which have to hold, or a `Filter`.
-    per_document
-        The most passages of one document; 0: no such limit.
-    expand
-        How many chunks before and after each passage are joined to its text.
+        Expressions such as ``"type=pdf"``, all of which must hold, or a `Filter`.
     """
 
     collection: str | None = None
     settings: dict[str, Any] = Field(default_factory=dict)
     retriever: Retriever | None = Field(default=None, exclude=True)
     k: int | None = None
-    mode: Mode | None = None
-    fusion: Fusion | None = None
-    rerank: Rerank | None = None
     filter: str | list[str] | Filter | None = None
+    mode: str | None = None
+    fusion: str | None = None
+    weights: dict[str, float] | None = None
+    depth: int | None = None
     per_document: int | None = None
     expand: int | None = None
+    diversity: float | None = None
+    rerank: str | None = None
+    rerank_depth: int | None = None
+    rerank_weight: float | None = None
+    budget_ms: int | None = None
+    feedback: int | None = None
+    feedback_weight: float | None = None
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -90,11 +99,11 @@ class TwoTowerRetriever(BaseRetriever):
 
     @classmethod
     def is_lc_serializable(cls) -> bool:
-        """Whether LangChain may write it down: all but a ready retriever."""
+        """Return True: LangChain may serialise all fields but a ready retriever."""
         return True
 
     def close(self) -> None:
-        """Let go of the collection; the next question opens it again."""
+        """Release the collection; the next question opens it again."""
         with self._lock:
             if self._opened is not None:
                 self._opened[1].close()
@@ -108,12 +117,12 @@ class TwoTowerRetriever(BaseRetriever):
         description: str | None = None,
         arg_types: dict[str, type] | None = None,
     ) -> BaseTool:
-        """Make a tool for an agent, which shows source and page of each passage.
+        """Make a tool for an agent; it shows source and page of each passage.
 
         Parameters
         ----------
         name, description
-            What the language model is told of it.
+            Name and description of the tool for the language model.
         """
         if args_schema is not None or arg_types is not None:
             return super().as_tool(
@@ -124,12 +133,12 @@ class TwoTowerRetriever(BaseRetriever):
         )
 
     def _get_ls_params(self, **kwargs: Any) -> LangSmithRetrieverParams:
-        """Tell tracing what this is."""
+        """Describe the retriever for tracing."""
         params = super()._get_ls_params(**kwargs)
         params["ls_retriever_name"] = "twotower"
         params["ls_vector_store_provider"] = "qdrant"
         params["ls_embedding_provider"] = "sentence-transformers"
-        with suppress(Exception):  # a name for a trace is not worth an error
+        with suppress(Exception):  # a trace without the name is better than an error
             params["ls_embedding_model"] = load_settings(None, **self.settings).encoder
         return params
 
@@ -137,13 +146,12 @@ class TwoTowerRetriever(BaseRetriever):
         self, query: str, *, run_manager: CallbackManagerForRetrieverRun, **options: Any
     ) -> list[Document]:
         del run_manager  # LangChain reports start, end and error
-        known = {"k", "mode", "fusion", "rerank", "filter", "per_document", "expand"}
-        if unknown := options.keys() - known:
-            raise TypeError(f"unknown options {sorted(unknown)}; known are {sorted(known)}")
-        with self._lock:  # one question at a time: the encoder and the engine take no two
+        if unknown := options.keys() - _FIELDS.keys():
+            raise TypeError(f"unknown options {sorted(unknown)}; known are {sorted(_FIELDS)}")
+        with self._lock:  # encoder and engine take one question at a time
             retriever = self.retriever or self._open()
-            hits = retriever.retrieve(query, self._options(retriever, options))
-        return [document_of(hit) for hit in hits]
+            result = retriever.retrieve(query, self._options(retriever, options))
+        return [document_of(hit, result.judgement) for hit in result.hits]
 
     async def _aget_relevant_documents(
         self, query: str, *, run_manager: AsyncCallbackManagerForRetrieverRun, **options: Any
@@ -163,28 +171,23 @@ class TwoTowerRetriever(BaseRetriever):
             )
             collection = application.catalog.open(application.settings.collection)
             self._opened = (application.retriever(collection), collection)
-        found: Retriever = self._opened[0]
-        return found
+        retriever: Retriever = self._opened[0]
+        return retriever
 
-    def _options(self, retriever: Retriever, asked: dict[str, Any]) -> SearchOptions:
-        names = ("mode", "fusion", "rerank", "per_document", "expand")
-        chosen: dict[str, Any] = {"limit": asked.get("k") or self.k}
-        chosen |= {name: asked.get(name, getattr(self, name)) for name in names}
-        where = asked.get("filter", self.filter)
-        if isinstance(where, str):
-            where = [where]
-        if where is not None:
-            chosen["where"] = (
-                where
-                if isinstance(where, Filter)
-                else parse_filters(where, retriever.metadata_keys())
-            )
-        given = {name: value for name, value in chosen.items() if value is not None}
+    def _options(self, retriever: Retriever, overrides: dict[str, Any]) -> SearchOptions:
+        chosen = {
+            option: overrides.get(field, getattr(self, field)) for field, option in _FIELDS.items()
+        }
+        where = chosen["where"]
+        if where is not None and not isinstance(where, Filter):
+            expressions = [where] if isinstance(where, str) else where
+            chosen["where"] = parse_filters(expressions, retriever.metadata_keys())
+        given = {option: value for option, value in chosen.items() if value is not None}
         return replace(retriever.options, **given)
 
 
-def document_of(hit: Hit) -> Document:
-    """Turn a hit into a document; neighbours that came with it are joined to its text."""
+def document_of(hit: Hit, judgement: Judgement) -> Document:
+    """Turn a hit into a document; its neighbouring passages are joined to its text."""
     (passage,) = build_context([hit], 2**31, len).passages
     origin = hit.chunk.provenance
     return Document(
@@ -199,20 +202,21 @@ def document_of(hit: Hit) -> Document:
             "citation": passage.citation,
             "score": hit.score,
             "legs": {name: leg._asdict() if leg else None for name, leg in hit.legs.items()},
-            "answerable": hit.judgement.answerable,
+            "answerable": judgement.answerable,
         },
     )
 
 
 class TwoTowerEmbeddings(BaseModel, Embeddings):
-    """The encoder: questions by one tower, documents by the other, each with its prompt.
+    """The encoder as embeddings: each tower with its prompt, for questions or for documents.
 
     Attributes
     ----------
     encoder
-        A packaged model, a folder, or a hub's name; ``None`` takes the one in the settings.
+        A packaged model, a folder, or a name on the model hub; ``None`` uses the encoder in the
+        settings.
     settings
-        Settings by their names; they win over the environment.
+        Settings by their names; they override the environment.
     """
 
     encoder: str | None = None
@@ -244,17 +248,17 @@ class TwoTowerEmbeddings(BaseModel, Embeddings):
 
 
 class TwoTowerDocumentCompressor(BaseDocumentCompressor):
-    """A reranker: documents in the order of a second, slower look, the first ``top_n`` of them.
+    """A reranker as a compressor: it keeps the best ``top_n`` documents, best first.
 
     Attributes
     ----------
     kind
-        ``late-interaction``, or ``cross-encoder`` (the setting ``cross_encoder`` names it).
+        ``late-interaction``, or ``cross-encoder``, which the setting ``cross_encoder`` names.
     settings
-        Settings by their names; they win over the environment.
+        Settings by their names; they override the environment.
     """
 
-    kind: Rerank = "late-interaction"
+    kind: str = "late-interaction"
     top_n: int = Field(default=4, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
 
@@ -264,7 +268,7 @@ class TwoTowerDocumentCompressor(BaseDocumentCompressor):
     def compress_documents(
         self, documents: Sequence[Document], query: str, callbacks: Callbacks | None = None
     ) -> Sequence[Document]:
-        """Order documents; each gets its score as ``rerank_score``."""
+        """Rerank documents; each gets its score as ``rerank_score``."""
         del callbacks
         if not documents:
             return []

@@ -1,64 +1,57 @@
-"""From settings to objects: the only place where the parts are put together."""
+"""From settings to objects: the only module that puts the parts together."""
 
+import logging
 import re
-import sys
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import platformdirs
+from twotower.app.answering.answerer import HITS, Answerer, Retrieve
+from twotower.app.models import ModelProvider
+from twotower.app.settings import Settings
+from twotower.app.threads import limit_threads, usable_cores
+from twotower.retrieval.index.catalog import Catalog
+from twotower.retrieval.index.catalog.local import LocalCatalog
+from twotower.retrieval.index.catalog.shared import SharedCatalog
+from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.index.store.protocol import StoreOptions
+from twotower.retrieval.legs import open_legs
+from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.models.model_folder import ModelFolder, load_tokenizer
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.search.rerank import Reranker
+from twotower.retrieval.search.retriever import Retriever
+from twotower.retrieval.vocabulary.errors import ConfigurationError
 
-from app.settings import Settings
-from app.threads import limit_threads, usable_cores
-from retrieval.catalog import Catalog
-from retrieval.catalog.local import LocalCatalog
-from retrieval.collection import Collection
-from retrieval.encoder import Encoder, PairScorer
-from retrieval.errors import ConfigurationError
-from retrieval.model_folder import ModelFolder, find_model, from_hub_cache, load_tokenizer
-from retrieval.options import SearchOptions
-from retrieval.rerank import Reranker
-from retrieval.runtime.cache import ModelCache
-from retrieval.store.protocol import StoreOptions
-
-if TYPE_CHECKING:
-    from app.answer import Answerer, Retrieve
-    from retrieval.retriever import Retriever
-    from retrieval.runtime import Choice, RuntimeOptions
+_LOG = logging.getLogger(__name__)
 
 
 class Application:
-    """What the settings describe; parts are made when first asked for, and once.
+    """The parts that the settings describe; each is made once, when it is first needed.
 
     Parameters
     ----------
     shared
-        Whether threads of this process use a collection at once.
+        True where several threads of this process use a collection at once.
     """
 
     def __init__(self, settings: Settings, *, shared: bool = False) -> None:
         self.settings = settings
-        self.threads = limit_threads(settings.threads)
+        self.models = ModelProvider(settings, limit_threads(settings.threads))
         self.catalog: Catalog = (
             self.server_catalog(settings.qdrant_url)
             if settings.qdrant_url
             else self.local_catalog(settings.data_dir)
         )
         if shared:
-            from retrieval.catalog.shared import SharedCatalog  # noqa: PLC0415 - the page alone
-
             self.catalog = SharedCatalog(self.catalog)
-        self.models = ModelCache(settings.cache_dir or platformdirs.user_cache_path("twotower"))
-        self.model: Callable[[], ModelFolder] = cache(self._model)
-        self.encoder: Callable[[], Encoder] = cache(self._encoder)
-        self.reranker: Callable[[str], Reranker] = cache(self._reranker)
+
+    # Collections
 
     def store_options(self) -> StoreOptions:
-        """How the settings want new collections to be laid out."""
+        """Return the layout of new collections."""
         settings = self.settings
         return StoreOptions(
             settings.quantization,
@@ -69,13 +62,18 @@ class Application:
         )
 
     def local_catalog(self, data_dir: Path) -> LocalCatalog:
-        """The embedded collections of a data directory."""
-        return LocalCatalog(data_dir, self.store_options(), _tell)
+        """Return the embedded collections of a data directory."""
+        return LocalCatalog(data_dir, self.store_options())
 
     def server_catalog(self, url: str) -> Catalog:
-        """The collections of a Qdrant server; the settings tell how it is spoken to."""
-        from retrieval.catalog.server import ServerCatalog  # noqa: PLC0415 - takes half a second
-        from retrieval.store.server import Address, Server  # noqa: PLC0415 - as above
+        """Return the collections of a Qdrant server, connected as the settings say."""
+        from twotower.retrieval.index.catalog.server import (  # noqa: PLC0415 - takes half a second
+            ServerCatalog,
+        )
+        from twotower.retrieval.index.store.connection import (  # noqa: PLC0415 - as above
+            Address,
+            Server,
+        )
 
         settings = self.settings
         address = Address(
@@ -88,156 +86,136 @@ class Application:
 
         def connect() -> Server:
             if address.sends_key_openly:
-                _tell(f"the API key travels unencrypted to {url}: use https")
-            return Server(address.connect(), url, _tell)
+                _LOG.warning("the API key is sent unencrypted to %s: use https", url)
+            return Server(address.connect(), url)
 
-        return ServerCatalog(url, connect, self.store_options(), _tell)
+        return ServerCatalog(url, connect, self.store_options())
 
-    def catalog_at(self, place: str) -> Catalog:
-        """The collections of another place: a server's URL, or a data directory.
+    def catalog_at(self, location: str) -> Catalog:
+        """Return the collections at another location: a server's URL, or a data directory.
 
         Raises
         ------
         ConfigurationError
-            If it is neither.
+            If the location is neither.
         """
-        if "://" in place:
-            return self.server_catalog(place)
-        if not place.strip() or re.fullmatch(r"[\w.-]+:\d+", place):
+        if "://" in location:
+            return self.server_catalog(location)
+        if not location.strip() or re.fullmatch(r"[\w.-]+:\d+", location):
             raise ConfigurationError(
-                f"'{place}' is no place: name a server as http://HOST:6333, or a data directory"
+                f"'{location}' is neither a server nor a data directory: write a server as "
+                "http://HOST:6333, or the path of a folder"
             )
-        return self.local_catalog(user_path(place))
+        return self.local_catalog(user_path(location))
 
-    def _model(self, download: Callable[[str], str] | None = None) -> ModelFolder:
-        settings = self.settings
-        path = find_model(settings.encoder, download)
-        prompts = settings.question_prompt, settings.passage_prompt
-        return ModelFolder(settings.encoder, path, *prompts, self.models.digests)
+    # Models
 
-    def _cross_encoder(self, download: Callable[[str], str] | None = None) -> ModelFolder:
-        name = self.settings.cross_encoder
-        path = find_model(name, download, "cross-encoder", "config.json")
-        return ModelFolder(name, path, digests=self.models.digests)
+    def model(self) -> ModelFolder:
+        """Return the files of the encoder in the settings."""
+        return self.models.settings_model
 
-    def local_models(self) -> Iterator[ModelFolder]:
-        """Find the models that the settings name, those that are on this machine."""
-        for find in (self._model, self._cross_encoder):
-            with suppress(ConfigurationError):
-                yield find(from_hub_cache)
+    def encoder(self) -> Encoder:
+        """Return the encoder in the settings."""
+        return self.models.encoder()
 
-    def _encoder(self) -> Encoder:
-        from retrieval.runtime import load_encoder  # noqa: PLC0415 - not every command encodes
+    def reranker(self, name: str) -> Reranker:
+        """Return a reranker for texts that belong to no collection."""
+        return self.models.reranker(name, self.encoder())
 
-        return load_encoder(self.model(), self.models, self.runtime_options(), _tell)
+    def token_counter(self, collection: Collection | None = None) -> Callable[[str], int]:
+        """Return a function that counts tokens as the encoder does, close to a language model's.
 
-    def _pair_scorer(self) -> PairScorer:
-        from retrieval.runtime import load_pair_scorer  # noqa: PLC0415 - as above
+        Parameters
+        ----------
+        collection
+            The collection whose encoder counts; without one, that of the settings.
+        """
+        card = collection.card().encoder if collection else None
+        encoder = self.models.encoder(card)
 
-        return load_pair_scorer(self._cross_encoder(), self.models, self.runtime_options(), _tell)
+        def count(text: str) -> int:
+            tokenizer = load_tokenizer(encoder.model.path)
+            return len(tokenizer.encode(text, add_special_tokens=False).ids)
 
-    def _reranker(self, kind: str) -> Reranker:
-        if kind == "late-interaction":
-            from retrieval.rerank.late_interaction import LateInteraction  # noqa: PLC0415 - as above
+        return count
 
-            return LateInteraction(self.encoder)
-        from retrieval.rerank.cross_encoder import CrossEncoder  # noqa: PLC0415 - as above
+    def parse_workers(self) -> int:
+        """Return the number of processes that read files."""
+        return self.settings.parse_workers or usable_cores()
 
-        return CrossEncoder(self.settings.cross_encoder, cache(self._pair_scorer))
+    # Search and answers
 
-    def runtime_choice(self) -> "Choice":
-        """Tell what runs the encoder, without loading it."""
-        from retrieval.runtime import choose  # noqa: PLC0415 - as above
+    def retriever(self, collection: Collection, **overrides: Any) -> Retriever:
+        """Make a retriever over an open collection, with the encoder that its card names.
 
-        return choose(self.model(), self.models, self.runtime_options())
-
-    def runtime_options(self) -> "RuntimeOptions":
-        """How the settings want networks to be run."""
-        from retrieval.runtime import RuntimeOptions  # noqa: PLC0415 - as above
-
-        settings = self.settings
-        return RuntimeOptions(
-            settings.runtime,
-            settings.precision,
-            settings.batch_tokens,
-            self.threads,
-            settings.trust_remote_code,
-        )
-
-    def retriever(self, collection: Collection, **asked: Any) -> "Retriever":
-        """Make a retriever over an open collection; ``asked`` are options that are not None."""
-        from retrieval.retriever import Retriever  # noqa: PLC0415 - as above
-
+        Parameters
+        ----------
+        overrides
+            Search options; those that are ``None`` are not overridden.
+        """
         card = collection.card()
-
-        @cache
-        def encoder() -> Encoder:  # compared before a model is loaded, or even compiled, in vain
-            card.require(collection.name, self.model())
-            return self.encoder()
-
+        encoder = self.models.encoder(card.encoder)
         return Retriever(
             collection,
-            encoder,
-            self.reranker,
-            self.options(card.search, asked),
+            open_legs(card, self.models),
+            lambda name: self.models.reranker(name, encoder),
+            self.options(card.search, overrides),
             self.settings.max_question_chars,
         )
 
-    def answerer(self, collection: Collection, **asked: Any) -> "Answerer":
-        """Make what answers questions about an open collection; ``asked`` as for `retriever`."""
-        return self.answering(self.retriever(collection, **self.answer_options(asked)).retrieve)
-
-    def answer_options(self, asked: Mapping[str, Any]) -> dict[str, Any]:
-        """Choose how an answer's passages are searched, where it is not asked.
-
-        Without a language model, sentences are quoted: then the passages are reranked by late
-        interaction unless something else is set, since no model looks at them again.
-        """
-        from app.answer import HITS  # noqa: PLC0415 - few commands answer
-
-        chosen: dict[str, Any] = {"limit": HITS}
-        if not self.settings.llm and "rerank" not in self.settings.model_fields_set:
-            chosen["rerank"] = "late-interaction"
-        return chosen | dict(asked)
-
-    def answering(self, retrieve: "Retrieve") -> "Answerer":
-        """Make what answers questions from what a search gives."""
-        from app.answer import Answerer  # noqa: PLC0415 - as above
-
-        generate = None
-        if self.settings.llm:
-            from app.llm import load_generate  # noqa: PLC0415 - as above
-
-            generate = load_generate(self.settings)
-        return Answerer(
-            retrieve, self.encoder, self.count_tokens, generate, self.settings.llm_context
-        )
-
-    def options(self, tuned: Mapping[str, Any], asked: Mapping[str, Any]) -> SearchOptions:
-        """Choose each search option: what is asked, else what is set, else tuned, else a default.
+    def options(self, tuned: Mapping[str, Any], overrides: Mapping[str, Any]) -> SearchOptions:
+        """Choose each search option: the override, the setting, the tuned value or the default.
 
         Parameters
         ----------
         tuned
-            What the collection's card keeps.
-        asked
-            By the call; None is not asked.
+            The options that the collection's card keeps; see `twotower tune`.
+        overrides
+            The options of one call; those that are ``None`` are not overridden.
         """
-        settings = self.settings
-        names = {field.name for field in fields(SearchOptions)}
-        chosen = {name: value for name, value in tuned.items() if name in names}
-        chosen |= {n: getattr(settings, n) for n in settings.model_fields_set if n in names}
-        chosen |= {name: value for name, value in asked.items() if value is not None}
+        known = {field.name for field in fields(SearchOptions)}
+        chosen = {name: value for name, value in tuned.items() if name in known}
+        chosen |= self.settings.search
+        chosen |= {name: value for name, value in overrides.items() if value is not None}
         return SearchOptions(**chosen)
 
-    def count_tokens(self, text: str) -> int:
-        """Count tokens as the encoder does, which is close to how language models count."""
-        tokenizer = load_tokenizer(self.model().path)
-        return len(tokenizer.encode(text, add_special_tokens=False).ids)
+    def answerer(self, collection: Collection, **overrides: Any) -> Answerer:
+        """Make an answerer over an open collection; ``overrides`` as for `retriever`."""
+        retriever = self.retriever(collection, **self.answer_options(overrides))
+        return self.answerer_over(retriever.retrieve, collection)
 
-    def parse_workers(self) -> int:
-        """How many processes read files."""
-        return self.settings.parse_workers or usable_cores()
+    def answerer_over(self, retrieve: Retrieve, collection: Collection) -> Answerer:
+        """Make an answerer over a search function.
+
+        Parameters
+        ----------
+        collection
+            The collection that is searched; its encoder checks the citations. It need not stay
+            open.
+        """
+        generate = None
+        if self.settings.llm:
+            from twotower.app.answering.llm import load_generate  # noqa: PLC0415 - loads LangChain
+
+            generate = load_generate(self.settings)
+        return Answerer(
+            retrieve,
+            self.models.encoder(collection.card().encoder),
+            self.token_counter(collection),
+            generate,
+            self.settings.llm_context,
+        )
+
+    def answer_options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """Choose the search options of an answer.
+
+        Without a language model, sentences are quoted. Then the passages are reranked by late
+        interaction unless the settings say otherwise, because no model reads them afterwards.
+        """
+        chosen: dict[str, Any] = {"limit": HITS}
+        if not self.settings.llm and "rerank" not in self.settings.search:
+            chosen["rerank"] = "late-interaction"
+        return chosen | {name: value for name, value in overrides.items() if value is not None}
 
 
 def user_path(text: str) -> Path:
@@ -246,18 +224,14 @@ def user_path(text: str) -> Path:
     Raises
     ------
     ConfigurationError
-        If it begins with the home of a user who is not there.
+        If it begins with the home folder of a user that does not exist.
     """
     try:
         return Path(text).expanduser()
     except RuntimeError as error:
-        raise ConfigurationError(f"{text}: there is no such user; write the path out") from error
-
-
-def _tell(message: str) -> None:
-    print(f"note: {message}", file=sys.stderr)
+        raise ConfigurationError(f"{text}: there is no such user; write the whole path") from error
 
 
 def utc_now() -> datetime:
-    """The clock."""
+    """Return the time of the clock."""
     return datetime.now(UTC)

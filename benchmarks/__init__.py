@@ -1,1 +1,1 @@
-"""Measurements; each prints the command that reproduces it."""
+"""Benchmarks; the docstring of each module names the command that runs it."""

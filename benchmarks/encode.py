@@ -1,16 +1,16 @@
-"""How near encoding comes to what the processor can do, and to the model it was compiled from.
+"""Speed and accuracy of the encoder, compared with the bare runtime and with the original model.
 
     .venv/bin/python -m benchmarks.encode [DIR] [--passages N] [--rounds N]
 
-DIR is a folder of labelled questions (corpus.jsonl, queries.jsonl); without it, the chunks and
-questions of the example handbook. Turn by turn, in one run:
+DIR is a folder of labelled questions (corpus.jsonl, queries.jsonl). Without it, the benchmark uses
+the chunks and questions of the example handbook. It times these in turn, in one run:
 
-- the product's encoder, against a bare OpenVINO loop over the same batches of the same tokens;
-- both against `SentenceTransformer.encode` in fp32, on every eighth passage;
-- one question at a time, against the bare call on its tokens.
+- twotower's encoder, and a bare OpenVINO loop over the same batches of the same tokens;
+- `SentenceTransformer.encode` in fp32, on every eighth passage;
+- twotower's encoder on one question at a time, and the bare call on its tokens.
 
-Then how near the vectors are to those of `SentenceTransformer.encode` in fp32. Times depend on the
-machine; compare the ratios.
+Then it prints the cosines between twotower's vectors and those of `SentenceTransformer.encode` in
+fp32. Times depend on the machine; compare the ratios.
 """
 
 import argparse
@@ -22,19 +22,23 @@ from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
-from app.ingestion import Ingestion
-from app.settings import load_settings
-from app.wiring import Application
 from benchmarks.handbook import EXAMPLES, QUERIES
-from evaluation.dataset import read_corpus, read_dataset
-from retrieval.runtime.openvino_runtime import CompiledNetwork, OpenVinoEncoder, batches
-from retrieval.runtime.torch_runtime import TorchEncoder
+from twotower.app.services.ingestion import Ingestion
+from twotower.app.settings import load_settings
+from twotower.app.wiring import Application
+from twotower.evaluation.dataset import read_corpus, read_dataset
+from twotower.retrieval.models.runtime.openvino_runtime import (
+    CompiledNetwork,
+    OpenVinoEncoder,
+    batches,
+)
+from twotower.retrieval.models.runtime.torch_runtime import TorchEncoder
 
 SAMPLE = 8
 
 
 def texts_of(application: Application, folder: Path | None) -> tuple[list[str], list[str]]:
-    """Read passages and questions: of a labelled set, or of the handbook, ingested."""
+    """Return passages and questions of a labelled set, or of the ingested handbook."""
     if folder is not None:
         passages = [f"{d.title}. {d.text}" if d.title else d.text for d in read_corpus(folder)]
         return passages, list(read_dataset(folder).questions.values())
@@ -47,7 +51,7 @@ def texts_of(application: Application, folder: Path | None) -> tuple[list[str], 
 
 
 class Bare:
-    """The compiled graph and nothing around it: tokens in, vectors out."""
+    """The compiled graph alone, from tokens to vectors."""
 
     def __init__(
         self, network: CompiledNetwork, tower: str, texts: Sequence[str], soon: bool
@@ -55,10 +59,10 @@ class Bare:
         self._queue: Any = network._graph(tower, soon).queue  # noqa: SLF001 - the same graph
         encodings = network._tokenizer(tower).encode_batch(list(texts))  # noqa: SLF001 - as above
         lengths = [len(encoding) for encoding in encodings]
-        budget = 1 if soon else network._machine.batch_tokens  # noqa: SLF001 - as above
+        budget = 1 if soon else network._settings.batch_tokens  # noqa: SLF001 - as above
         self.order = list(batches(lengths, budget))
         self._batches = [
-            network._tensors([encodings[place] for place in batch])  # noqa: SLF001 - as above
+            network._tensors([encodings[index] for index in batch])  # noqa: SLF001 - as above
             for batch in self.order
         ]
 
@@ -66,9 +70,9 @@ class Bare:
         """Compute every batch once."""
         self._compute(self._batches)
 
-    def one(self, place: int) -> None:
+    def one(self, index: int) -> None:
         """Compute one batch."""
-        self._compute(self._batches[place : place + 1])
+        self._compute(self._batches[index : index + 1])
 
     def _compute(self, batches: Sequence[Any]) -> None:
         rows: list[Any] = []
@@ -80,31 +84,31 @@ class Bare:
         self._queue.wait_all()
 
 
-def seconds(work: Callable[[], object]) -> float:
-    """Time a piece of work."""
+def seconds(call: Callable[[], object]) -> float:
+    """Return the seconds that a call takes."""
     start = time.perf_counter()
-    work()
+    call()
     return time.perf_counter() - start
 
 
 def cosines(one: Any, other: Any) -> str:
-    """Describe the cosines of paired rows."""
+    """Format minimum and mean of the cosines between paired rows."""
     values = (one * other).sum(axis=1)
-    return f"least {values.min():.6f}, mean {values.mean():.6f}"
+    return f"minimum {values.min():.6f}, mean {values.mean():.6f}"
 
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="How fast and how exact encoding is.")
+    parser = argparse.ArgumentParser(description="Measure speed and accuracy of the encoder.")
     parser.add_argument("folder", type=Path, nargs="?")
     parser.add_argument("--passages", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
-    asked = parser.parse_args()
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as data:
         application = Application(load_settings({}, data_dir=Path(data), runtime="openvino"))
-        passages, questions = texts_of(application, asked.folder)
-    passages, questions = passages[: asked.passages], questions[:200]
-    encoder = cast("OpenVinoEncoder", application.encoder())
+        passages, questions = texts_of(application, arguments.folder)
+    passages, questions = passages[: arguments.passages], questions[:200]
+    encoder = cast("OpenVinoEncoder", application.models.encoder().loaded())
     exact = TorchEncoder(application.model(), "fp32").network
     every = passages[::SAMPLE]
     bare = Bare(encoder.network, "passage", passages, soon=False)
@@ -117,43 +121,41 @@ def main() -> None:
             seconds(lambda: exact.encode(every, show_progress_bar=False))
             * (len(passages) / len(every)),
         )
-        for _ in range(asked.rounds)
+        for _ in range(arguments.rounds)
     ]
-    product, alone, torch = (median(column) for column in zip(*rows, strict=True))
-    print(f"{len(passages)} passages, {asked.rounds} rounds, medians")
-    print("| encoder | passages/s | against the product's |\n|---|---|---|")
-    for name, took in (
-        ("the product's", product),
-        ("bare OpenVINO, the same batches", alone),
+    product, bare_loop, torch = (median(column) for column in zip(*rows, strict=True))
+    print(f"{len(passages)} passages, {arguments.rounds} rounds, medians")
+    print("| encoder | passages/s | relative to twotower |\n|---|---|---|")
+    for name, duration in (
+        ("twotower", product),
+        ("bare OpenVINO, the same batches", bare_loop),
         ("SentenceTransformer.encode, fp32", torch),
     ):
-        print(f"| {name} | {len(passages) / took:.1f} | {product / took:.3f} |")
+        print(f"| {name} | {len(passages) / duration:.1f} | {product / duration:.3f} |")
     ratio = median(ours / theirs for ours, theirs, _ in rows)
-    print(f"time of the product / bare loop, median of the rounds: {ratio:.3f}")
+    print(f"time of twotower / bare loop, median of the rounds: {ratio:.3f}")
     gain = median(theirs / ours for ours, _, theirs in rows)
-    print(f"time of fp32 torch / product, median of the rounds: {gain:.2f}")
+    print(f"time of fp32 torch / twotower, median of the rounds: {gain:.2f}")
 
     one = Bare(encoder.network, "question", questions, soon=True)
     times: list[tuple[float, float]] = []
-    for place in range(len(questions)):
-        question = questions[one.order[place][0]]
+    for index in range(len(questions)):
+        question = questions[one.order[index][0]]
         times.append(
             (
                 seconds(lambda: encoder.encode_questions([question])),  # noqa: B023 - run at once
-                seconds(lambda: one.one(place)),  # noqa: B023 - as above
+                seconds(lambda: one.one(index)),  # noqa: B023 - as above
             )
         )
     ours, theirs = (median(column) * 1000 for column in zip(*times, strict=True))
-    print(
-        f"one question: p50 {ours:.2f} ms, the bare call {theirs:.2f} ms, ratio {ours / theirs:.2f}"
-    )
-    found = encoder.encode_passages(passages), encoder.encode_questions(questions)
-    wanted = (
+    print(f"one question: p50 {ours:.2f} ms, bare call {theirs:.2f} ms, ratio {ours / theirs:.2f}")
+    vectors = encoder.encode_passages(passages), encoder.encode_questions(questions)
+    fp32 = (
         exact.encode(passages, normalize_embeddings=True, show_progress_bar=False),
         exact.encode(questions, normalize_embeddings=True, show_progress_bar=False),
     )
-    print(f"cosine to fp32, {len(passages)} passages: {cosines(found[0], wanted[0])}")
-    print(f"cosine to fp32, {len(questions)} questions: {cosines(found[1], wanted[1])}")
+    print(f"cosine to fp32, {len(passages)} passages: {cosines(vectors[0], fp32[0])}")
+    print(f"cosine to fp32, {len(questions)} questions: {cosines(vectors[1], fp32[1])}")
 
 
 if __name__ == "__main__":

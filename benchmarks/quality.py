@@ -1,10 +1,10 @@
-"""What every way to search gives on labelled sets: the tables of docs/quality.md.
+"""Quality of every search configuration on labelled sets: the tables of docs/quality.md.
 
-    .venv/bin/python -m benchmarks.quality DIR... [--exact]
+    .venv/bin/python -m benchmarks.quality DIR... [--exact] [--places N]
 
-Each folder is in BEIR's layout. With ``--exact``, the ways in the README's table are measured a
-second time with sentence-transformers on torch in fp32, and what the product's own runtime and
-precision change is printed.
+Each folder is in the BEIR layout. ``--exact`` measures the configurations of the README's table a
+second time, with sentence-transformers on torch in fp32, and prints the difference that twotower's
+runtime and precision make. ``--places`` is the number of decimals of the measures (3).
 """
 
 import argparse
@@ -16,19 +16,21 @@ from pathlib import Path
 
 import numpy as np
 
-from app.evaluation import Bench, bench, label, run_systems, systems
-from app.settings import load_settings
-from app.wiring import Application
 from benchmarks.handbook import compared
-from evaluation.measure import paired_p
-from retrieval.encoder import Encoder
-from retrieval.options import SearchOptions
-from retrieval.retriever import Retriever
-from retrieval.vectors import Vectors
+from twotower.app.services.evaluation import Bench, bench, label, run_systems, systems
+from twotower.app.settings import load_settings
+from twotower.app.wiring import Application
+from twotower.evaluation.measure import paired_p
+from twotower.retrieval.legs import open_legs
+from twotower.retrieval.legs.dense import DenseLeg
+from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.search.retriever import Retriever
+from twotower.retrieval.vocabulary.vectors import Vectors
 
 
 class Remembering:
-    """An encoder that encodes each question once for all systems: times are not measured here."""
+    """Encoder that caches the vectors of questions: times are not measured here."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -48,11 +50,11 @@ class Remembering:
 
 
 def tried() -> list[SearchOptions]:
-    """Every way to search that the table has."""
+    """Return the search configurations of the table."""
     base = systems(SearchOptions(), ("hybrid",), ())[0]
     ways = systems(SearchOptions(), ("hybrid", "dense", "bm25"), ())
-    ways += [replace(base, dense_weight=weight) for weight in (0.3, 0.4, 0.6, 0.7)]
-    ways += [replace(base, fusion="minmax"), replace(base, fusion="minmax", dense_weight=0.6)]
+    ways += [replace(base, weights={"dense": weight}) for weight in (0.3, 0.4, 0.6, 0.7)]
+    ways += [replace(base, fusion="minmax"), replace(base, fusion="minmax", weights={"dense": 0.6})]
     ways += [replace(base, fusion="rrf"), replace(base, fusion="dbsf")]
     late = replace(base, rerank="late-interaction")
     ways += [replace(late, rerank_weight=weight) for weight in (0.2, 0.4, 0.6, 1.0)]
@@ -64,37 +66,46 @@ def tried() -> list[SearchOptions]:
 
 @contextmanager
 def opened(folder: Path, **chosen: str) -> Iterator[Bench]:
-    """A set in a collection of its own, with an encoder that remembers questions."""
+    """Open a set in a temporary collection, with an encoder that caches questions."""
     with tempfile.TemporaryDirectory() as place:
         application = Application(load_settings({}, data_dir=Path(place), **chosen))
-        encoder = Remembering(application.encoder())
         with bench(application, folder, None, None, lambda *_: None) as made:
-            retriever = Retriever(made.collection, lambda: encoder, application.reranker)
+            card = made.collection.card()
+            encoder = Remembering(application.models.encoder(card.encoder))
+            legs = open_legs(card, application.models)
+            legs["dense"] = DenseLeg(legs["dense"].card, encoder)
+            retriever = Retriever(
+                made.collection, legs, lambda name: application.models.reranker(name, encoder)
+            )
             yield replace(made, retriever=retriever)
 
 
 def main() -> None:
     """Print a table for each folder."""
-    parser = argparse.ArgumentParser(description="What every way to search gives.")
+    parser = argparse.ArgumentParser(description="Measure the quality of search configurations.")
     parser.add_argument("folders", type=Path, nargs="+")
     parser.add_argument("--exact", action="store_true")
-    asked = parser.parse_args()
-    for folder in asked.folders:
+    parser.add_argument("--places", type=int, default=3, help="Decimals of the measures.")
+    arguments = parser.parse_args()
+    places = arguments.places
+    for folder in arguments.folders:
         with opened(folder) as made:
             chunks = made.collection.count("chunk")
             print(f"\n{made.dataset.name}: {len(made.dataset.judged)} questions, {chunks} chunks\n")
-            print("| way to search | nDCG@10 | 95% | p | recall@10 | recall@100 | MRR@10 |")
+            print("| search | nDCG@10 | 95% | p | recall@10 | recall@100 | MRR@10 |")
             print("|---|---|---|---|---|---|---|")
             results = run_systems(made, tried(), lambda *_: None)
         for result in results:
             low, high = result.interval()
             chance = paired_p(results[0].scores["ndcg@10"], result.scores["ndcg@10"])
-            figures = [f"{result.mean('ndcg@10'):.3f}", f"{low:.3f} to {high:.3f}", f"{chance:.3f}"]
-            figures += [
-                f"{result.mean(name):.3f}" for name in ("recall@10", "recall@100", "mrr@10")
-            ]
+            ndcg, *others = (
+                f"{result.mean(name):.{places}f}"
+                for name in ("ndcg@10", "recall@10", "recall@100", "mrr@10")
+            )
+            interval = f"{low:.{places}f} to {high:.{places}f}"
+            figures = [ndcg, interval, f"{chance:.3f}", *others]
             print(f"| {label(result.options)} | {' | '.join(figures)} |", flush=True)
-        if asked.exact:
+        if arguments.exact:
             ways = [result.options for result in results if result.options in compared()]
             with opened(folder, runtime="torch", precision="fp32") as made:
                 exact = run_systems(made, ways, lambda *_: None)

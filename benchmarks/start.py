@@ -1,10 +1,12 @@
-"""How soon the first answer comes: fresh processes on both runtimes, in one run.
+"""Time and memory of commands in new processes, on both runtimes, in one run.
 
     .venv/bin/python -m benchmarks.start [--rounds N]
 
-Ingests the example handbook into a place of its own, then runs `twotower search` in hybrid mode on
-OpenVINO and on torch, and `twotower --help`, turn by turn, each in a new process whose files are
-in the page cache. Prints median and best seconds from start to exit, peak memory, and the ratio.
+Ingests the example handbook into a temporary data directory. Then it runs these commands in turn,
+each in a new process with its files in the page cache: `twotower search` in hybrid mode on OpenVINO
+and on torch, a BM25 search, `status`, `--help`, and a Python program that does nothing. Prints
+median and minimum seconds from start to exit, peak memory, and the ratio of each median to that of
+the Python program.
 """
 
 import argparse
@@ -18,35 +20,40 @@ from statistics import median
 
 HANDBOOK = Path(__file__).resolve().parents[1] / "examples" / "handbook"
 SEARCH = ("search", "security token has gone missing, who do I tell", "--limit", "3")
+TWOTOWER = ("-m", "twotower")
+BARE = "python -c pass"
 COMMANDS = {
-    "search, openvino": (SEARCH, "openvino"),
-    "search, torch": (SEARCH, "torch"),
-    "--help": (("--help",), "auto"),
+    "search, openvino": ((*TWOTOWER, *SEARCH), "openvino"),
+    "search, torch": ((*TWOTOWER, *SEARCH), "torch"),
+    "search --mode bm25": ((*TWOTOWER, *SEARCH, "--mode", "bm25"), "auto"),
+    "status": ((*TWOTOWER, "status"), "auto"),
+    "--help": ((*TWOTOWER, "--help"), "auto"),
+    BARE: (("-c", "pass"), "auto"),
 }
 
 
 def run(arguments: tuple[str, ...], environment: dict[str, str]) -> tuple[float, float]:
-    """Run a command in a new process; seconds it took, and its peak memory in MB."""
+    """Run Python in a new process; return its duration in seconds and its peak memory in MB."""
     start = time.perf_counter()
     process = subprocess.Popen(
-        [sys.executable, "-m", "app", *arguments], env=environment, stdout=subprocess.DEVNULL
+        [sys.executable, *arguments], env=environment, stdout=subprocess.DEVNULL
     )
     _, status, used = os.wait4(process.pid, 0)
     took = time.perf_counter() - start
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:
-        sys.exit(f"twotower {' '.join(arguments)} ended with {process.returncode}")
+        sys.exit(f"python {' '.join(arguments)} failed with exit code {process.returncode}")
     return took, used.ru_maxrss / 1024
 
 
 def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
-    """Run every command so often, turn by turn, after one turn that is not counted."""
+    """Run the commands in turn, ``rounds`` times, after one round that is not counted."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # a person's shell keeps bytecode
     results: dict[str, list[tuple[float, float]]] = {name: [] for name in COMMANDS}
     with tempfile.TemporaryDirectory() as data:
         environment = kept | {"TWOTOWER_DATA_DIR": data}
-        run(("ingest", str(HANDBOOK), "--json"), environment)
+        run((*TWOTOWER, "ingest", str(HANDBOOK), "--json"), environment)
         for turn in range(rounds + 1):
             for name, (arguments, runtime) in COMMANDS.items():
                 result = run(arguments, environment | {"TWOTOWER_RUNTIME": runtime})
@@ -57,15 +64,16 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description="How soon the first answer comes.")
+    parser = argparse.ArgumentParser(description="Measure time and memory of commands.")
     parser.add_argument("--rounds", type=int, default=5)
     results = measure(parser.parse_args().rounds)
-    print("| command | median s | best s | peak MB |\n|---|---|---|---|")
+    medians = {name: median(took for took, _ in runs) for name, runs in results.items()}
+    print("| command | median s | best s | peak MB | ratio to Python |\n|---|---|---|---|---|")
     for name, runs in results.items():
         times, peaks = zip(*runs, strict=True)
-        print(f"| {name} | {median(times):.2f} | {min(times):.2f} | {max(peaks):.0f} |")
-    ours, theirs = (median(took for took, _ in results[name]) for name in list(COMMANDS)[:2])
-    print(f"\ntorch / openvino: {theirs / ours:.1f}")
+        row = f"{medians[name]:.2f} | {min(times):.2f} | {max(peaks):.0f}"
+        print(f"| {name} | {row} | {medians[name] / medians[BARE]:.1f} |")
+    print(f"\ntorch / openvino: {medians['search, torch'] / medians['search, openvino']:.1f}")
 
 
 if __name__ == "__main__":

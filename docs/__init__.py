@@ -1,1 +1,1 @@
-"""The documents, and what writes their tables."""
+"""Documentation, and the scripts that write its tables and screenshots."""

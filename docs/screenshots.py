@@ -1,19 +1,14 @@
-"""The README's pictures of the page: ``python -m docs.screenshots``, or ``make images``."""
+"""Screenshots of the page for the README: ``python -m docs.screenshots``, or ``make images``."""
 
-import os
 import shutil
-import socket
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
 
-_ROOT = Path(__file__).resolve().parents[1]
+from benchmarks.page import HANDBOOK, ingest, served
+
 _IMAGES = Path(__file__).with_name("images")
 _WIDE, _NARROW = (1440, 900), (390, 844)
 
@@ -51,7 +46,7 @@ def _ask(page: Page, url: str) -> None:
 
 def _map(page: Page, url: str) -> None:
     page.goto(f"{url}/index")
-    box = page.get_by_label("A question, drawn where it falls")
+    box = page.get_by_label("Show a question on the map")
     page.locator("svg.marks, canvas").first.wait_for()
     page.wait_for_timeout(2000)
     box.fill("how long is the guarantee of a seal?")
@@ -63,7 +58,7 @@ def _map(page: Page, url: str) -> None:
     page.wait_for_timeout(1200)
 
 
-_PICTURES: dict[str, tuple[Callable[[Page, str], None], tuple[int, int], str]] = {
+_SCREENSHOTS: dict[str, tuple[Callable[[Page, str], None], tuple[int, int], str]] = {
     "search": (_search, _WIDE, "light"),
     "compare": (_compare, _WIDE, "dark"),
     "ask": (_ask, _NARROW, "light"),
@@ -71,62 +66,30 @@ _PICTURES: dict[str, tuple[Callable[[Page, str], None], tuple[int, int], str]] =
 }
 
 
-def _wait(url: str, page: "subprocess.Popen[bytes]") -> None:
-    for _ in range(200):
-        if page.poll() is not None:
-            raise SystemExit("the page ended")
-        try:
-            urllib.request.urlopen(f"{url}/_stcore/health", timeout=2)  # noqa: S310 - loopback
-        except OSError:
-            time.sleep(0.2)
-        else:
-            return
-    raise SystemExit("the page did not start")
-
-
-def _draw(browser: Browser, url: str) -> None:
+def _take(browser: Browser, url: str) -> None:
     _IMAGES.mkdir(exist_ok=True)
-    for name, (go, (width, height), theme) in _PICTURES.items():
+    for name, (prepare, (width, height), theme) in _SCREENSHOTS.items():
         context = browser.new_context(
             viewport={"width": width, "height": height},
             color_scheme="dark" if theme == "dark" else "light",
         )
         page = context.new_page()
-        go(page, url)
+        prepare(page, url)
         page.screenshot(path=_IMAGES / f"{name}.png")
         context.close()
         print(_IMAGES / f"{name}.png")
 
 
 def main() -> None:
-    """Draw all pictures, over the example handbook."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
+    """Ingest the example handbook into a temporary folder, and take all screenshots."""
     with tempfile.TemporaryDirectory() as folder:
-        environment = {**os.environ, "TWOTOWER_DATA_DIR": folder, "PYTHONPATH": str(_ROOT)}
-        command = [sys.executable, "-m", "app"]
-        subprocess.run(
-            [*command, "ingest", str(_ROOT / "examples" / "handbook")],
-            env=environment,
-            check=True,
-            stdout=subprocess.DEVNULL,
-        )
-        served = subprocess.Popen(
-            [*command, "ui", "--port", str(port), "--no-browser"], env=environment
-        )
-        try:
-            _wait(url, served)
-            with sync_playwright() as playwright:
-                browser = playwright.chromium.launch(
-                    executable_path=shutil.which("chromium"), args=["--no-sandbox"]
-                )
-                _draw(browser, url)
-                browser.close()
-        finally:
-            served.terminate()
-            served.wait()
+        ingest(HANDBOOK, Path(folder))
+        with served(Path(folder)) as url, sync_playwright() as playwright:
+            browser = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
+            _take(browser, url)
+            browser.close()
 
 
 if __name__ == "__main__":

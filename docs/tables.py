@@ -1,40 +1,44 @@
-"""Write the README's tables of formats and settings anew from the code: `make tables`."""
+"""Write the README's tables of formats and settings from the code: `make tables`."""
 
 import re
 from pathlib import Path
 
-from app.settings import PREFIX, Settings
-from ingest.loaders import FORMATS
+from twotower.app.settings import declared, describe_section
+from twotower.app.settings.display import default_text
+from twotower.ingest.loaders import FORMATS
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
 
 def formats() -> str:
-    """One row for each format, in the order of the registry."""
+    """Return one row for each format, in the order of the registry."""
     rows = {f.name: ", ".join(f"`{suffix}`" for suffix in f.suffixes) for f in FORMATS.values()}
     return _table(("Format", "Suffixes"), list(rows.items()))
 
 
 def settings() -> str:
-    """One row for each setting, in the order of the class."""
-    rows = [
-        (
-            f"`{PREFIX}{name.upper()}`",
-            f"`{field.default}`" if field.default is not None and str(field.default) else "",
-            field.description or "",
-        )
-        for name, field in Settings.model_fields.items()
-    ]
-    return _table(("Setting", "Default", "Meaning"), rows)
+    """Return one row for each setting below one for its section, in the order of the groups."""
+    rows: list[tuple[str, ...]] = []
+    section = ""
+    for setting in declared().values():
+        if setting.section != section:
+            section = setting.section
+            rows.append((f"**`[{section}]`**", "", "", f"**{describe_section(section)}**"))
+        default = default_text(setting)
+        default = f"`{default}`" if default else ""
+        rows.append((f"`{setting.key}`", f"`{setting.variable}`", default, setting.description))
+    return _table(("Setting", "Environment variable", "Default", "Meaning"), rows)
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in lines)
+    return "\n".join(
+        f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |") for cells in lines
+    )
 
 
 def written(text: str) -> str:
-    """The README's text with its tables as they ought to be."""
+    """Return the README's text with its tables replaced."""
     for table in (formats(), settings()):
         head = re.escape(table.splitlines()[0])
         text = re.sub(

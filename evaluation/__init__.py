@@ -1,1 +1,1 @@
-"""Measuring retrieval on labelled questions."""
+"""Measures retrieval on labelled questions."""

@@ -1,38 +1,35 @@
-"""When to say that nothing answers: a logistic model, fitted on labelled questions.
+"""Calibration: fits a logistic model that judges whether a question has an answer in the index.
 
-Questions that nothing answers are rare in labelled sets, so each answerable one is asked a second
-time with its own documents hidden: then nothing answers it either.
+Questions that no document answers are rare in labelled sets. Each answerable question is therefore
+searched a second time with its own documents hidden, so that no document answers it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
-from evaluation.dataset import Dataset
-from evaluation.measure import Scores
-from retrieval.abstention import Calibration
-from retrieval.errors import ConfigurationError
-from retrieval.filters import Condition, Filter
-from retrieval.options import SearchOptions
-from retrieval.retriever import Retriever
+from twotower.evaluation.dataset import Dataset
+from twotower.retrieval.index.card import Calibration
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.search.retriever import Retriever
+from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtra
+from twotower.retrieval.vocabulary.filters import Condition, Filter
 
-FEWEST = 20
-_FOLDS = 10
-_STRENGTH = 0.3  # of the regularisation, as scikit-learn's C
+FEWEST_QUESTIONS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class Calibrated:
-    """A calibration and how well it separates, always on questions that it was not fitted on.
+    """A calibration, with its areas under the ROC curve on questions that it was not fitted on.
 
     Attributes
     ----------
     auc_hidden
-        Between questions as they are and with their documents hidden.
+        Separation of the answerable questions from the same questions with hidden documents.
     auc_unanswerable
-        Between answerable questions and those that nothing answers; ``None`` without such.
+        Separation of the answerable questions from those that no document answers; ``None`` if
+        there are no such questions.
     """
 
     calibration: Calibration
@@ -46,83 +43,65 @@ def calibrate(
     options: SearchOptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> Calibrated:
-    """Fit on every question, judge by cross-validation.
+    """Fit a calibration on all questions, and measure it by cross-validation.
 
     Raises
     ------
     ConfigurationError
         If the mode is not ``hybrid`` or there are too few questions.
+    MissingExtra
+        If scikit-learn is not installed.
     """
-    from sklearn.metrics import roc_auc_score  # noqa: PLC0415 - costs other commands their start
-
     if options.mode != "hybrid":
-        raise ConfigurationError("calibration needs --mode hybrid: it looks at both legs")
-    if len(dataset.judged) < FEWEST:
+        raise ConfigurationError(
+            f"calibration uses the results of both legs: set the mode to hybrid, not {options.mode}"
+        )
+    if len(dataset.judged) < FEWEST_QUESTIONS:
         raise ConfigurationError(
             f"{len(dataset.judged)} answerable questions are too few to calibrate on: at least "
-            f"{FEWEST} are needed"
+            f"{FEWEST_QUESTIONS} are needed"
         )
+    try:
+        from twotower.evaluation import logistic  # noqa: PLC0415 - imports scikit-learn: seconds
+    except ImportError as error:
+        raise MissingExtra(
+            "calibration needs the extra 'eval': run `make install`, or pip install "
+            "'twotower[eval]'"
+        ) from error
     rows, groups, labels = [], [], []
     for id, text in dataset.questions.items():
         answerable = id in dataset.judged
         for hidden in (False, True) if answerable else (False,):
-            asked = _without(options, dataset.judged[id]) if hidden else options
-            hits = retriever.retrieve(text, asked)
+            effective = _without(options, dataset.judged[id]) if hidden else options
+            result = retriever.retrieve(text, effective)
             progress(1)
-            if hits:
-                rows.append(hits[0].judgement.features)
+            if result.hits:
+                rows.append(result.judgement.features)
                 groups.append(id)
                 labels.append("hidden" if hidden else "answerable" if answerable else "no")
     names = sorted(rows[0])
     table = np.array([[row[name] for name in names] for row in rows])
     kinds = np.array(labels)
     truth = kinds == "answerable"
-    probability = _held_out(table, truth, groups)
-    separated = {
-        kind: roc_auc_score(truth[chosen], probability[chosen])
+    probability = logistic.predict_held_out(table, truth, groups)
+    auc = {
+        kind: logistic.area_under_curve(truth[chosen], probability[chosen])
         for kind in ("hidden", "no")
         if (kinds == kind).any() and (chosen := truth | (kinds == kind)).any()
     }
-    weights, bias = _fitted(table, truth)
+    weights, bias = logistic.fit(table, truth)
     calibration = Calibration(
         weights=dict(zip(names, weights, strict=True)),
         bias=bias,
         questions=len(dataset.questions),
-        auc=float(separated["hidden"]),
+        auc=auc["hidden"],
     )
-    return Calibrated(calibration, separated["hidden"], separated.get("no"))
+    return Calibrated(calibration, auc["hidden"], auc.get("no"))
 
 
-def _without(options: SearchOptions, places: Mapping[str, int]) -> SearchOptions:
-    sources = sorted({place.split("#page=")[0] for place, score in places.items() if score > 0})
+def _without(options: SearchOptions, judgements: Mapping[str, int]) -> SearchOptions:
+    """Exclude the relevant documents of a question from the search."""
+    relevant = (location for location, score in judgements.items() if score > 0)
+    sources = sorted({location.split("#page=")[0] for location in relevant})
     hidden = Filter((Condition("source", tuple(sources), negated=True),))
     return replace(options, where=options.where & hidden)
-
-
-def _held_out(table: Scores, truth: Any, groups: Sequence[str]) -> Scores:
-    """Probabilities for each row from a model that saw neither it nor its question."""
-    from sklearn.model_selection import GroupKFold, cross_val_predict  # noqa: PLC0415 - as above
-
-    folds = GroupKFold(min(_FOLDS, len(set(groups))))
-    answer = cross_val_predict(
-        _model(), table, truth, groups=groups, cv=folds, method="predict_proba"
-    )
-    probability: Scores = answer[:, 1]
-    return probability
-
-
-def _fitted(table: Scores, truth: Any) -> tuple[list[float], float]:
-    """Weights and bias on the features' own scales."""
-    model = _model().fit(table, truth)
-    scaler, logistic = model[0], model[1]
-    weights = logistic.coef_[0] / scaler.scale_
-    bias = logistic.intercept_[0] - float((weights * scaler.mean_).sum())
-    return [float(weight) for weight in weights], float(bias)
-
-
-def _model() -> Any:
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - as above
-    from sklearn.pipeline import make_pipeline  # noqa: PLC0415 - as above
-    from sklearn.preprocessing import StandardScaler  # noqa: PLC0415 - as above
-
-    return make_pipeline(StandardScaler(), LogisticRegression(C=_STRENGTH, class_weight="balanced"))

@@ -1,8 +1,8 @@
-"""How well chunk settings fit labelled excerpts: recall, precision and IoU, in tokens.
+"""Measures chunk settings on labelled excerpts: recall, precision and IoU of tokens.
 
-Smith and Troynikov, 'Evaluating Chunking Strategies for Retrieval' (Chroma, 2024). Beside a CSV
-file with the columns question, references (JSON list of objects with content, start_index and
-end_index, in characters) and corpus_id lie the documents, as ``<corpus_id>.md``.
+Smith and Troynikov, 'Evaluating Chunking Strategies for Retrieval' (Chroma, 2024). A folder
+contains the documents, as ``<corpus_id>.md``, and a CSV file with the columns question, references
+(JSON list of objects with content, start_index and end_index, in characters) and corpus_id.
 """
 
 import csv
@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ingest.chunking import ChunkSettings, chunk_document, document_text
-from ingest.elements import Element, ParsedDocument
-from retrieval.encoder import Encoder
-from retrieval.errors import ConfigurationError
-from retrieval.model_folder import load_tokenizer
-from retrieval.types import Chunk
+from twotower.ingest.chunking import ChunkSettings, chunk_document, document_text
+from twotower.ingest.elements import Element, ParsedDocument
+from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.models.model_folder import load_tokenizer
+from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 RETRIEVED = 5  # chunks for each question, as in the report
 
@@ -38,9 +38,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """Of the tokens retrieved for one question, how they meet those of its excerpts.
+    """Overlap of the tokens retrieved for one question with the tokens of its excerpts.
 
-    ``precision`` and ``iou`` count a token once for each chunk that repeats it.
+    ``precision`` and ``iou`` count a token once for each chunk that contains it.
     """
 
     recall: float
@@ -49,17 +49,17 @@ class Overlap:
 
 
 def read_questions(folder: Path) -> list[Question]:
-    """Read the CSV file of a folder and check that its documents are there.
+    """Read the CSV file of a folder, and check that the documents exist.
 
     Raises
     ------
     ConfigurationError
-        If there is not one CSV file, or a row is malformed (it names the row).
+        If there is not exactly one CSV file, or a row is malformed (the message gives the row).
     """
     files = sorted(folder.glob("*.csv"))
     if len(files) != 1:
         raise ConfigurationError(
-            f"{folder} has {len(files)} CSV files; one with questions is needed"
+            f"{folder} contains {len(files)} CSV files, but exactly one with questions is expected"
         )
     with files[0].open(encoding="utf-8", newline="") as stream:
         reader = csv.DictReader(stream)
@@ -68,10 +68,12 @@ def read_questions(folder: Path) -> list[Question]:
             raise ConfigurationError(f"{files[0]} lacks the columns {', '.join(sorted(missing))}")
         questions = [_question(row, files[0], n) for n, row in enumerate(reader, start=2)]
     if not questions:
-        raise ConfigurationError(f"{files[0]} has no question")
+        raise ConfigurationError(f"{files[0]} contains no questions")
     for corpus in {question.corpus for question in questions}:
         if not (folder / f"{corpus}.md").is_file():
-            raise ConfigurationError(f"{folder} has no {corpus}.md, which {files[0].name} names")
+            raise ConfigurationError(
+                f"{folder} contains no {corpus}.md, which {files[0].name} refers to"
+            )
     return questions
 
 
@@ -82,18 +84,21 @@ def _question(row: dict[str, str], file: Path, number: int) -> Question:
             for entry in json.loads(row["references"])
         )
         if not references or any(start < 0 or end <= start for start, end in references):
-            raise ValueError("no range of characters")  # noqa: TRY301 - said with the row below
+            raise ValueError("not a range of characters")  # noqa: TRY301 - the row is added below
         return Question(row["question"], row["corpus_id"], references)
     except (ValueError, KeyError, TypeError) as error:
-        raise ConfigurationError(f"{file}, row {number}: references: {error}") from error
+        raise ConfigurationError(
+            f"{file}, row {number}: the references are invalid: {error}"
+        ) from error
 
 
 def chunks_of(
     corpus: str, raw: str, encoder: Encoder, settings: ChunkSettings
 ) -> list[tuple[Chunk, Range]]:
-    """Cut a document, and tell where each chunk stands in the file as it is.
+    """Divide a document into chunks, each with its range of characters in the raw file.
 
-    Paragraphs are taken as they are written, headings by their ``#``: no parser moves characters.
+    Blocks between blank lines are paragraphs, or headings if they begin with ``#``. No parser is
+    used, so that the offsets of the characters are known.
     """
     elements, starts = [], []
     for match in re.finditer(r"\S(?:.*?\S)??(?=\s*\n\s*\n|\s*\Z)", raw, re.DOTALL):
@@ -108,7 +113,7 @@ def chunks_of(
         at += len(element.text) + len("\n\n")
     document = ParsedDocument(corpus, tuple(elements))
     if at - len("\n\n") != len(document_text(elements)):
-        raise AssertionError("elements are not laid out as they are counted here")
+        raise AssertionError("the offsets computed here do not match the text of the document")
 
     def raw_at(offset: int) -> int:
         index = bisect_right(offsets, offset) - 1
@@ -127,28 +132,31 @@ def overlap(
     tokens: Sequence[Range],
     elsewhere: int = 0,
 ) -> Overlap:
-    """Compare retrieved ranges with excerpts.
+    """Compare retrieved ranges with labelled excerpts.
 
     Parameters
     ----------
     retrieved, references
         Ranges of characters in one document, half-open.
     tokens
-        Where each token of the document stands.
+        Range of each token of the document.
     elsewhere
-        How many tokens were retrieved from other documents.
+        Number of tokens retrieved from other documents.
     """
 
-    def covered(ranges: Sequence[Range]) -> list[int]:
+    def count_ranges(ranges: Sequence[Range]) -> list[int]:
+        """Count the ranges that contain each token."""
         return [sum(start < b and a < end for a, b in ranges) for start, end in tokens]
 
-    wanted = [count > 0 for count in covered(references)]
-    given = covered(retrieved)
-    hit = sum(1 for want, times in zip(wanted, given, strict=True) if want and times)
-    asked, handed = sum(wanted), sum(given) + elsewhere
-    either = handed + (asked - hit)
+    relevant = [count > 0 for count in count_ranges(references)]
+    counts = count_ranges(retrieved)
+    hits = sum(
+        1 for is_relevant, count in zip(relevant, counts, strict=True) if is_relevant and count
+    )
+    all_relevant, all_retrieved = sum(relevant), sum(counts) + elsewhere
+    union = all_retrieved + (all_relevant - hits)
     return Overlap(
-        recall=hit / asked if asked else 0.0,
-        precision=hit / handed if handed else 0.0,
-        iou=hit / either if either else 0.0,
+        recall=hits / all_relevant if all_relevant else 0.0,
+        precision=hits / all_retrieved if all_retrieved else 0.0,
+        iou=hits / union if union else 0.0,
     )

@@ -1,23 +1,24 @@
-"""A corpus into a collection of its own: cut as documents are, encoded, written."""
+"""Writes a corpus into a new collection, chunked and encoded like ingested documents."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
-from evaluation.dataset import Document
-from ingest.chunking import ChunkSettings, chunk_document
-from ingest.elements import Element, ParsedDocument
-from retrieval.collection import Collection
-from retrieval.encoder import Encoder
-from retrieval.lexical import Bm25, Bm25Settings, fitted
-from retrieval.model_folder import load_tokenizer
-from retrieval.store.card import EncoderCard, IndexCard
-from retrieval.types import Chunk, chunk_id
+from twotower.evaluation.dataset import Document
+from twotower.ingest.chunking import ChunkSettings, chunk_document
+from twotower.ingest.elements import Element, ParsedDocument
+from twotower.retrieval.index.card import IndexCard
+from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.legs import Leg
+from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.models.model_folder import load_tokenizer
+from twotower.retrieval.vocabulary.documents import Chunk, chunk_id
+from twotower.retrieval.vocabulary.ranking import LegName
 
 _GROUP = 512
 
 
 def chunks_of(document: Document, encoder: Encoder, settings: ChunkSettings) -> list[Chunk]:
-    """Cut one document; its id is the source, and is not encoded, since it is nobody's choice."""
+    """Divide a document into chunks. Its id becomes their source, but is not encoded."""
     text = document.text.strip() or document.title
     parsed = ParsedDocument(document.title.strip(" ."), (Element(text),))
     chunks = chunk_document("", parsed, load_tokenizer(encoder.model.path), settings)
@@ -33,9 +34,8 @@ def chunks_of(document: Document, encoder: Encoder, settings: ChunkSettings) -> 
 
 def write(
     chunks: Sequence[Chunk],
-    encoder: Encoder,
+    legs: Mapping[LegName, Leg],
     settings: ChunkSettings,
-    language: str,
     create: Callable[[IndexCard], Collection],
     progress: Callable[[int], None] = lambda _: None,
 ) -> Collection:
@@ -43,19 +43,20 @@ def write(
 
     Parameters
     ----------
+    legs
+        The legs of the collection, by name.
     create
-        From a card to an empty collection.
+        Function from a card to an empty collection.
     progress
-        Told how many chunks were encoded just now.
+        Function that is called with the number of chunks that were encoded since its last call.
     """
-    bm25 = fitted(Bm25Settings(language=language), [chunk.encoded_text for chunk in chunks])
-    card = EncoderCard.of(encoder.model, encoder.dimension)
-    collection = create(IndexCard(card, bm25, settings.to_card()))
-    lexical = Bm25(bm25)
+    cards = tuple(leg.card for leg in legs.values())
+    collection = create(IndexCard(cards, settings.to_card()))
     for start in range(0, len(chunks), _GROUP):
         group = chunks[start : start + _GROUP]
-        dense = encoder.encode_passages([chunk.encoded_text for chunk in group])
-        sparse = [lexical.encode_passage(chunk.encoded_text) for chunk in group]
-        collection.write_chunks(group, dense, sparse)
+        texts = [chunk.encoded_text for chunk in group]
+        collection.write_chunks(
+            group, {name: leg.encode_passages(texts) for name, leg in legs.items()}
+        )
         progress(len(group))
     return collection

@@ -1,12 +1,12 @@
-"""Labelled questions: BEIR's layout, with or without a corpus of its own.
+"""Labelled questions in the layout of BEIR, with or without a corpus.
 
 ::
 
-    corpus.jsonl     {"_id", "title", "text"}            one document a line; optional
-    queries.jsonl    {"_id", "text"}                     one question a line
+    corpus.jsonl     {"_id", "title", "text"}            one document per line; optional
+    queries.jsonl    {"_id", "text"}                     one question per line
     qrels/test.tsv   query-id  corpus-id  score          with this header; score 0: not relevant
 
-Without a corpus, `corpus-id` names a document of a live collection, or a page of it:
+Without a corpus, `corpus-id` names a document of a live collection, or a page of a document:
 ``policies/travel.pdf`` or ``policies/travel.pdf#page=3``.
 """
 
@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from retrieval.errors import ConfigurationError
+from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 _SPLITS = ("test", "dev", "train")
 
@@ -35,17 +35,17 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Dataset:
-    """Questions and what is relevant to them.
+    """Questions and the documents that are relevant to them.
 
     Attributes
     ----------
     questions
-        Text by id, those without a judgement as well: nothing answers them.
+        Text by id. Questions without a judgement are included: no document answers them.
     judged
-        By question, by document: how relevant, 0 for not at all. Questions without anything
-        relevant are not in it.
+        Relevance by question and document (or page); 0 is not relevant. Questions without a
+        relevant document are left out.
     unknown_questions, unknown_documents
-        How many lines of the judgements name a question or a document that does not exist.
+        Number of judgements that name a question or a document that does not exist.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Dataset:
 
     @property
     def unanswerable(self) -> list[str]:
-        """Questions that nothing answers, by id."""
+        """Ids of the questions that no document answers."""
         return [id for id in self.questions if id not in self.judged]
 
 
@@ -66,18 +66,18 @@ def read_corpus(folder: Path) -> list[Document]:
     Raises
     ------
     ConfigurationError
-        If it is malformed (with the line), names an id twice, or is empty.
+        If the file is malformed (the message gives the line), has an id twice, or is empty.
     """
     file = folder / "corpus.jsonl"
     documents: dict[str, Document] = {}
     for number, entry in _lines(file):
         id = _text(entry, "_id", file, number)
         if id in documents:
-            raise ConfigurationError(f"{file}, line {number}: document '{id}' is there already")
+            raise ConfigurationError(f"{file}, line {number}: the document id '{id}' occurs twice")
         title = entry.get("title") or ""
         documents[id] = Document(id, str(title), _text(entry, "text", file, number, empty=True))
     if not documents:
-        raise ConfigurationError(f"{file} has no document")
+        raise ConfigurationError(f"{file} contains no documents")
     return list(documents.values())
 
 
@@ -87,9 +87,9 @@ def read_dataset(folder: Path, known: frozenset[str] | None = None) -> Dataset:
     Parameters
     ----------
     folder
-        Or its ``queries.jsonl``.
+        The folder, or its ``queries.jsonl``.
     known
-        The documents there are; judgements of others are counted, and left out.
+        Ids of the documents that exist. Judgements of other documents are counted and left out.
 
     Raises
     ------
@@ -98,24 +98,24 @@ def read_dataset(folder: Path, known: frozenset[str] | None = None) -> Dataset:
     """
     queries = folder if folder.is_file() else folder / "queries.jsonl"
     folder = queries.parent
-    questions = questions_in(queries)
+    questions = read_queries(queries)
     if not questions:
-        raise ConfigurationError(f"{queries} has no question")
+        raise ConfigurationError(f"{queries} contains no questions")
     judged: dict[str, dict[str, int]] = {}
     unknown_questions = unknown_documents = 0
-    for question, document, score in judgements_in(_qrels(folder)):
+    for question, document, score in read_judgements(_qrels(folder)):
         if question not in questions:
             unknown_questions += 1
         elif known is not None and document.split("#page=")[0] not in known:
             unknown_documents += 1
         else:
             judged.setdefault(question, {})[document] = score
-    judged = {id: places for id, places in judged.items() if max(places.values()) > 0}
+    judged = {id: scores for id, scores in judged.items() if max(scores.values()) > 0}
     if not judged:
         raise ConfigurationError(
-            f"no question of {queries} has a relevant document: of the judgements, "
-            f"{unknown_questions} name questions and {unknown_documents} documents that are not "
-            "there"
+            f"no question in {queries} has a relevant document: {unknown_questions} judgements "
+            f"name unknown questions and {unknown_documents} name unknown documents; check the ids "
+            f"in {folder / 'qrels'}"
         )
     name = folder.resolve().name
     return Dataset(name, questions, judged, unknown_questions, unknown_documents)
@@ -126,33 +126,35 @@ def _qrels(folder: Path) -> Path:
         if (folder / "qrels" / f"{split}.tsv").is_file():
             return folder / "qrels" / f"{split}.tsv"
     names = ", ".join(f"{split}.tsv" for split in _SPLITS)
-    raise ConfigurationError(f"{folder / 'qrels'} has none of {names}: judgements are needed")
+    raise ConfigurationError(
+        f"{folder / 'qrels'} contains none of {names}; one of them must contain the judgements"
+    )
 
 
-def questions_in(file: Path) -> dict[str, str]:
-    """Read ``queries.jsonl``: text by id.
+def read_queries(file: Path) -> dict[str, str]:
+    """Read ``queries.jsonl``: the text of each question, by id.
 
     Raises
     ------
     ConfigurationError
-        If it is malformed, or names an id twice.
+        If the file is malformed or has an id twice.
     """
     questions: dict[str, str] = {}
     for number, entry in _lines(file):
         id, text = (_text(entry, key, file, number) for key in ("_id", "text"))
         if id in questions:
-            raise ConfigurationError(f"{file}, line {number}: question '{id}' is there already")
+            raise ConfigurationError(f"{file}, line {number}: the question id '{id}' occurs twice")
         questions[id] = text
     return questions
 
 
-def judgements_in(file: Path) -> Iterator[tuple[str, str, int]]:
-    """Read a table of judgements: question, document or page, score.
+def read_judgements(file: Path) -> Iterator[tuple[str, str, int]]:
+    """Read a table of judgements: question, document (or page), and score.
 
     Raises
     ------
     ConfigurationError
-        If it is malformed.
+        If the file is malformed.
     """
     try:
         with file.open(encoding="utf-8", newline="") as stream:
@@ -162,7 +164,7 @@ def judgements_in(file: Path) -> Iterator[tuple[str, str, int]]:
                 if len(row) not in (3, 4):
                     raise ConfigurationError(
                         f"{file}, line {number}: {len(row)} columns; expected query-id, "
-                        "corpus-id, score, with tabs between them"
+                        "corpus-id and score, separated by tabs"
                     )
                 yield row[0], row[-2], _score(row[-1], file, number)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -174,7 +176,7 @@ def _score(text: str, file: Path, number: int) -> int:
         return int(text)
     except ValueError as error:
         raise ConfigurationError(
-            f"{file}, line {number}: the score '{text}' is no whole number"
+            f"{file}, line {number}: the score '{text}' is not a whole number"
         ) from error
 
 
@@ -193,9 +195,9 @@ def _object(line: str, file: Path, number: int) -> dict[str, Any]:
     try:
         entry = json.loads(line)
     except json.JSONDecodeError as error:
-        raise ConfigurationError(f"{file}, line {number}: no JSON: {error.msg}") from error
+        raise ConfigurationError(f"{file}, line {number}: not valid JSON ({error.msg})") from error
     if not isinstance(entry, dict):
-        raise ConfigurationError(f"{file}, line {number}: no JSON object")
+        raise ConfigurationError(f"{file}, line {number}: not a JSON object")
     return entry
 
 
@@ -204,5 +206,7 @@ def _text(entry: Mapping[str, Any], key: str, file: Path, number: int, empty: bo
     if isinstance(value, int) and key == "_id":
         value = str(value)
     if not isinstance(value, str) or not (value.strip() or empty):
-        raise ConfigurationError(f"{file}, line {number}: '{key}' is missing or no text")
+        raise ConfigurationError(
+            f"{file}, line {number}: '{key}' is missing, empty or not a string"
+        )
     return value

@@ -1,4 +1,4 @@
-"""Systems against judgements: measures by question, intervals, and whether a difference is real."""
+"""Measures of search configurations by question, with intervals and significance tests."""
 
 import statistics
 import time
@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.dataset import Dataset, Judgements
-from retrieval.errors import MissingExtra
-from retrieval.options import SearchOptions
-from retrieval.retriever import Retriever
-from retrieval.types import Hit
+from twotower.evaluation.dataset import Dataset, Judgements
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.search.results import Hit
+from twotower.retrieval.search.retriever import Retriever
+from twotower.retrieval.vocabulary.errors import MissingExtra
 
 MEASURES = ("ndcg@10", "recall@10", "recall@100", "mrr@10")
-DEPTH = 100  # hits for each question; several of one document count once
+DEPTH = 100  # hits for each question; several hits of one document count once
 _RESAMPLES = 9_999
 _SEED = 20_260_101
 
@@ -26,14 +26,14 @@ Scores = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class SystemResult:
-    """What one way to search gave.
+    """Result of one search configuration.
 
     Attributes
     ----------
     scores
-        For each measure, one value for each question, in the order of ``questions``.
+        One value per question for each measure, in the order of ``questions``.
     milliseconds
-        What each question took, with `DEPTH` hits.
+        Time of each question, with `DEPTH` hits.
     """
 
     options: SearchOptions
@@ -42,7 +42,7 @@ class SystemResult:
     milliseconds: tuple[float, ...]
 
     def mean(self, measure: str) -> float:
-        """Mean over the questions."""
+        """Mean of a measure over the questions."""
         return float(self.scores[measure].mean())
 
     def interval(self, measure: str = "ndcg@10") -> tuple[float, float]:
@@ -50,7 +50,7 @@ class SystemResult:
         return bootstrap_interval(self.scores[measure])
 
     def percentile(self, share: int) -> float:
-        """Milliseconds within which ``share`` percent of the questions were answered."""
+        """Number of milliseconds in which ``share`` percent of the questions were answered."""
         return float(np.percentile(self.milliseconds, share))
 
 
@@ -60,46 +60,51 @@ def run(
     options: SearchOptions,
     progress: Callable[[int], None] = lambda _: None,
 ) -> SystemResult:
-    """Ask every judged question, one at a time, as a person would."""
+    """Search for every judged question, one at a time, as a person would."""
     rankings: dict[str, dict[str, float]] = {}
     milliseconds = []
-    for id, places in dataset.judged.items():
+    for id, judgements in dataset.judged.items():
         start = time.perf_counter()
-        hits = retriever.retrieve(dataset.questions[id], options)
+        hits = retriever.retrieve(dataset.questions[id], options).hits
         milliseconds.append((time.perf_counter() - start) * 1000)
-        rankings[id] = ranking_of(hits, places)
+        rankings[id] = rank_documents(hits, judgements)
         progress(1)
     ids = tuple(dataset.judged)
-    return SystemResult(options, ids, measured(rankings, dataset.judged), tuple(milliseconds))
+    return SystemResult(
+        options, ids, compute_measures(rankings, dataset.judged), tuple(milliseconds)
+    )
 
 
-def ranking_of(hits: Sequence[Hit], places: Mapping[str, int]) -> dict[str, float]:
-    """Score each document, or page where the judgements name it, by its best passage."""
+def rank_documents(hits: Sequence[Hit], judgements: Mapping[str, int]) -> dict[str, float]:
+    """Score each document by its best passage; a page as well, if a judgement names the page."""
     best: dict[str, float] = {}
     for hit in hits:
         where = hit.chunk.provenance
         page = f"{where.source}#page={where.page}"
-        best.setdefault(page if page in places else where.source, 1.0 / hit.rank)
+        best.setdefault(page if page in judgements else where.source, 1.0 / hit.rank)
     return best
 
 
-def measured(rankings: Mapping[str, Mapping[str, float]], judged: Judgements) -> dict[str, Scores]:
+def compute_measures(
+    rankings: Mapping[str, Mapping[str, float]], judged: Judgements
+) -> dict[str, Scores]:
     """Compute each measure for each judged question, in the order of the judgements.
 
     Parameters
     ----------
     rankings
-        For each question, score by document; a question that is missing gets 0.
+        Score by document for each question; a question without a ranking gets 0.
 
     Notes
     -----
-    By `ir-measures` (MacAvaney et al., 2022): nDCG with the judged score as gain, log2 discount.
+    Computed with `ir-measures` (MacAvaney et al., 2022): the gain of nDCG is the judged score,
+    its discount log2.
     """
     try:
-        import ir_measures  # noqa: PLC0415 - part of an extra
+        import ir_measures  # noqa: PLC0415 - belongs to an extra
     except ImportError as error:
         raise MissingExtra(
-            "evaluation needs the extra 'eval': run `make install`, or pip install -e '.[eval]'"
+            "evaluation needs the extra 'eval': run `make install`, or pip install 'twotower[eval]'"
         ) from error
     objects = {
         "ndcg@10": ir_measures.nDCG @ 10,
@@ -107,19 +112,19 @@ def measured(rankings: Mapping[str, Mapping[str, float]], judged: Judgements) ->
         "recall@100": ir_measures.R @ 100,
         "mrr@10": ir_measures.RR @ 10,
     }
-    place = {id: number for number, id in enumerate(judged)}
+    index = {id: number for number, id in enumerate(judged)}
     names = {measure: name for name, measure in objects.items()}
-    scores = {name: np.zeros(len(place)) for name in MEASURES}
-    relevant = {id: dict(places) for id, places in judged.items()}
-    found = {id: dict(ranking) or {"": 0.0} for id, ranking in rankings.items()}
-    for metric in ir_measures.iter_calc(list(objects.values()), relevant, found):
-        scores[names[metric.measure]][place[metric.query_id]] = metric.value
+    scores = {name: np.zeros(len(index)) for name in MEASURES}
+    relevance = {id: dict(scores) for id, scores in judged.items()}
+    runs = {id: dict(ranking) or {"": 0.0} for id, ranking in rankings.items()}
+    for metric in ir_measures.iter_calc(list(objects.values()), relevance, runs):
+        scores[names[metric.measure]][index[metric.query_id]] = metric.value
     return scores
 
 
 def bootstrap_interval(scores: Scores) -> tuple[float, float]:
     """95% percentile interval of a mean, from 9,999 resamples (Efron, 1979)."""
-    from scipy import stats  # noqa: PLC0415 - costs other commands their start
+    from scipy import stats  # noqa: PLC0415 - takes 1 s, and the page imports this module
 
     if len(scores) < 2 or np.ptp(scores) == 0:  # noqa: PLR2004 - nothing to resample
         return float(scores.mean()), float(scores.mean())
@@ -135,7 +140,7 @@ def paired_p(first: Scores, second: Scores) -> float:
     Smucker, Allan and Carterette, 'A Comparison of Statistical Significance Tests for Information
     Retrieval Evaluation' (CIKM 2007).
     """
-    from scipy import stats  # noqa: PLC0415 - costs other commands their start
+    from scipy import stats  # noqa: PLC0415 - takes 1 s, and the page imports this module
 
     difference = first - second
     if not difference.any():

@@ -1,13 +1,14 @@
-"""Which way to search is better on these questions: found on some, judged on the others."""
+"""Finds the best search configuration: chosen on some questions, measured on the others."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import get_args
 
 import numpy as np
 
-from evaluation.measure import Scores, SystemResult, paired_p
-from retrieval.options import Fusion, Rerank, SearchOptions
+from twotower.evaluation.measure import Scores, SystemResult, paired_p
+from twotower.retrieval.legs import LEGS
+from twotower.retrieval.search.fusion import FUSIONS
+from twotower.retrieval.search.options import SearchOptions
 
 FOLDS = 5
 SIGNIFICANT = 0.05
@@ -17,16 +18,17 @@ _SEED = 20_260_101
 
 @dataclass(frozen=True, slots=True)
 class Tuned:
-    """What tuning found.
+    """Result of tuning.
 
     Attributes
     ----------
     winner
-        Best over all questions; the default itself where nothing beats it.
+        The best configuration over all questions; the default if no other one is better.
     default_score, held_out_score
-        Mean nDCG@10 of the default, and of what was chosen without the question at hand.
+        Mean nDCG@10 of the default, and of the configurations chosen by cross-validation, each
+        measured on questions that it was not chosen on.
     p
-        Of the difference between the two, by the paired randomisation test.
+        p-value of the difference between these two means, by the paired randomisation test.
     """
 
     winner: SystemResult
@@ -35,17 +37,17 @@ class Tuned:
     p: float
 
     @property
-    def pays(self) -> bool:
-        """Whether the gain on held-out questions is significant."""
+    def is_significant(self) -> bool:
+        """True if the gain on held-out questions is significant."""
         return self.held_out_score > self.default_score and self.p < SIGNIFICANT
 
 
-def candidates(base: SearchOptions, rerankers: Sequence[Rerank]) -> list[SearchOptions]:
-    """The ways to search that are tried, the default first."""
+def candidates(base: SearchOptions, rerankers: Sequence[str]) -> list[SearchOptions]:
+    """List the search configurations to try, the default first."""
     tried = [base]
-    tried += [replace(base, mode="dense"), replace(base, mode="bm25")]
-    tried += [replace(base, dense_weight=w) for w in (0.2, 0.35, 0.65, 0.8)]
-    tried += [replace(base, fusion=fusion) for fusion in get_args(Fusion) if fusion != base.fusion]
+    tried += [replace(base, mode=leg) for leg in LEGS]
+    tried += [replace(base, weights={"dense": w}) for w in (0.2, 0.35, 0.65, 0.8)]
+    tried += [replace(base, fusion=fusion) for fusion in FUSIONS if fusion != base.fusion]
     tried += [replace(base, depth=300)]
     tried += [
         replace(base, feedback=k, feedback_weight=w) for k, w in ((3, 0.25), (5, 0.25), (5, 0.4))
@@ -56,22 +58,23 @@ def candidates(base: SearchOptions, rerankers: Sequence[Rerank]) -> list[SearchO
 
 
 def choose(results: Sequence[SystemResult]) -> Tuned:
-    """Choose by cross-validation over questions.
+    """Choose a configuration by cross-validation over questions.
 
-    The questions are dealt into five folds; for each, the system that is best on the others is
-    scored on it. Those scores, none of which helped to choose, are compared with the default's.
+    The questions are divided into five folds. For each fold, the configuration that is best on the
+    other folds is measured on it. These scores, which did not influence the choice, are compared
+    with those of the default.
 
     Parameters
     ----------
     results
-        The default first, all on the same questions.
+        Results on the same questions, that of the default first.
     """
     scores = np.stack([result.scores["ndcg@10"] for result in results])
     folds = np.random.default_rng(_SEED).permutation(scores.shape[1]) % FOLDS
     held_out: Scores = np.zeros(scores.shape[1])
     for fold in range(FOLDS):
         inside = folds == fold
-        best = int(np.argmax(scores[:, ~inside].mean(axis=1)))  # the default where they are equal
+        best = int(np.argmax(scores[:, ~inside].mean(axis=1)))  # the default if scores are equal
         held_out[inside] = scores[best, inside]
     winner = results[int(np.argmax(scores.mean(axis=1)))]
     return Tuned(

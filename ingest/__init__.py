@@ -1,1 +1,1 @@
-"""Files into a collection: discover, load, chunk, encode, write."""
+"""Ingestion of files into a collection: discover, load, chunk, encode, write."""

@@ -1,4 +1,4 @@
-"""Find the files to ingest: what is readable below the given paths, and nothing outside them."""
+"""Find the files to ingest: readable files below the given paths, and nothing outside them."""
 
 import hashlib
 import os
@@ -10,18 +10,22 @@ from pathlib import Path
 
 from pathspec import GitIgnoreSpec
 
-from ingest.metadata import SUFFIX, sidecar_of
-from retrieval.errors import DocumentError
+from twotower.ingest.metadata import SUFFIX, sidecar_of
+from twotower.retrieval.vocabulary.errors import DocumentError
+
+_NOT_REGULAR = "this is not a regular file but a pipe, a socket, a device or a folder"
+
+_LOCK_FILE = "~$"  # begins the name of the file that marks an office document as open
 
 
 @dataclass(frozen=True, slots=True)
 class FoundFile:
-    """A file to ingest: its absolute path, and the folder that it was found below.
+    """A file to ingest: its absolute path, and the given folder that contains it.
 
     Attributes
     ----------
     error
-        Why it cannot be ingested, where its place alone tells.
+        Reason why the file cannot be ingested, if its path or type already shows that.
     """
 
     path: Path
@@ -31,16 +35,16 @@ class FoundFile:
 
 @dataclass(frozen=True, slots=True)
 class Discovery:
-    """What lies below the paths.
+    """The files below the given paths.
 
     Attributes
     ----------
     scopes
-        The files and folders that were walked and hold something: absolute, links resolved.
+        Files and folders that were searched and contain documents: absolute, links resolved.
     skipped
-        How many files have a suffix that no loader reads, by suffix.
+        Number of files that no loader reads, by suffix.
     errors
-        One line for each path that leads nowhere or holds nothing to read.
+        One line for each path that does not exist or contains nothing to read.
     """
 
     files: tuple[FoundFile, ...]
@@ -56,52 +60,76 @@ def discover(
     gitignore: bool = True,
     data_dir: Path | None = None,
 ) -> Discovery:
-    """Walk the paths in order; a file that is reached twice counts once.
+    """Search the paths in order; a file that several paths contain counts once.
 
-    Left out are hidden files and folders (unless ``hidden``) and what a ``.gitignore`` names
-    (unless not ``gitignore``), and ``data_dir``. Of those that a loader would read, a link that
-    leads out of the root or nowhere, a pipe, socket or device is found with its error. A file that
-    is named itself is always taken, so that its person hears why it cannot be read.
+    Parameters
+    ----------
+    paths
+        Files and folders. A file given by its own path is always included, so that the user learns
+        why it cannot be read.
+    suffixes
+        Suffixes of the files to include, in lower case.
+    hidden
+        Whether to include hidden files and folders.
+    gitignore
+        Whether to leave out files that a ``.gitignore`` names.
+    data_dir
+        Folder to leave out.
+
+    Returns
+    -------
+    Discovery
+        Links that lead out of their root or have no target, pipes, sockets and devices are
+        included with an error if their suffix is in ``suffixes``.
     """
-    found: dict[Path, FoundFile] = {}
+    files: dict[Path, FoundFile] = {}
     scopes: list[Path] = []
     skipped: Counter[str] = Counter()
     errors: list[str] = []
     walk = _Walk(hidden, gitignore, data_dir.resolve() if data_dir else None)
     for path in paths:
-        problem = _unreachable(path)
-        if problem:
-            errors.append(problem)
+        if error := _access_error(path):
+            errors.append(error)
         elif path.is_dir():
             root = path.resolve()
-            anything = False
-            for file in walk.below(root, ()):
-                if file.name.endswith(SUFFIX) and file.with_name(_described(file)).is_file():
-                    continue  # what is said of a document, not a document
-                if file.suffix.lower() in suffixes:
-                    anything = True
-                    error = _misplaced(file, root)
-                    real = file if error else file.resolve()
-                    found.setdefault(real, FoundFile(real, root, error))
-                else:
-                    skipped[file.suffix.lower() or "no suffix"] += 1
-            if anything:
+            below, skipped_below = _files_below(root, walk, suffixes)
+            for file in below:
+                files.setdefault(file.path, file)
+            skipped += skipped_below
+            if below:
                 scopes.append(root)
             else:
-                errors.append(f"{path}: no document in this folder to read{_seen(skipped)}")
+                errors.append(f"{path}: no document in this folder ({_summary(skipped_below)})")
         else:
-            file = path.parent.resolve() / path.name
-            found.setdefault(file.resolve(), FoundFile(file, file.parent))
-            scopes.append(file)
-    complaints = (*errors, *walk.errors)
-    return Discovery(tuple(found.values()), tuple(scopes), skipped, complaints)
+            file_path = path.parent.resolve() / path.name
+            files.setdefault(file_path.resolve(), FoundFile(file_path, file_path.parent))
+            scopes.append(file_path)
+    return Discovery(tuple(files.values()), tuple(scopes), skipped, (*errors, *walk.errors))
 
 
-def _described(sidecar: Path) -> str:
-    return sidecar.name.removesuffix(SUFFIX)
+def _files_below(
+    root: Path, walk: "_Walk", suffixes: Collection[str]
+) -> tuple[list[FoundFile], Counter[str]]:
+    """List the files of one folder, and count the skipped ones by suffix."""
+    files: list[FoundFile] = []
+    skipped: Counter[str] = Counter()
+    for path in walk.below(root, ()):
+        if _is_sidecar(path):
+            continue
+        if path.suffix.lower() in suffixes:
+            error = _type_error(path, root)
+            files.append(FoundFile(path if error else path.resolve(), root, error))
+        else:
+            skipped[path.suffix.lower() or "no suffix"] += 1
+    return files, skipped
 
 
-def _unreachable(path: Path) -> str:
+def _is_sidecar(path: Path) -> bool:
+    document = path.name.removesuffix(SUFFIX)
+    return document not in ("", path.name) and path.with_name(document).is_file()
+
+
+def _access_error(path: Path) -> str:
     try:
         if path.exists():
             return ""
@@ -111,7 +139,7 @@ def _unreachable(path: Path) -> str:
 
 
 class _Walk:
-    """A walk over folders; those that cannot be looked into are kept under ``errors``."""
+    """Lists the contents of folders; ``errors`` has a line for each folder that cannot be read."""
 
     def __init__(self, hidden: bool, gitignore: bool, data_dir: Path | None) -> None:
         self.errors: list[str] = []
@@ -120,11 +148,11 @@ class _Walk:
         self._data_dir = data_dir
 
     def below(self, folder: Path, ignored: Sequence[tuple[Path, GitIgnoreSpec]]) -> Iterator[Path]:
-        """All entries below a folder that are no folders, in order of their names."""
+        """Yield all entries below a folder except folders, sorted by name."""
         try:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
-            self.errors.append(f"{folder}: {error.strerror or error}; nothing in it was read")
+            self.errors.append(f"{folder}: {error.strerror or error}; the folder was not read")
             return
         if self._gitignore and any(entry.name == ".gitignore" for entry in entries):
             ignored = [*ignored, *_read_gitignore(folder)]
@@ -133,11 +161,13 @@ class _Walk:
             below = entry.is_dir(follow_symlinks=False)
             if (entry.name.startswith(".") and not self._hidden) or path == self._data_dir:
                 continue
+            if entry.name.startswith(_LOCK_FILE) and not below:
+                continue
             if _is_ignored(path, below, ignored):
                 continue
             if below:
                 yield from self.below(path, ignored)
-            elif not (entry.is_symlink() and path.is_dir()):  # a linked folder is not entered
+            elif not (entry.is_symlink() and path.is_dir()):  # do not follow links to folders
                 yield path
 
 
@@ -150,7 +180,7 @@ def _read_gitignore(folder: Path) -> Iterator[tuple[Path, GitIgnoreSpec]]:
 
 
 def _is_ignored(path: Path, folder: bool, ignored: Sequence[tuple[Path, GitIgnoreSpec]]) -> bool:
-    """Whether the innermost `.gitignore` that says anything of a path says to ignore it."""
+    """Whether the innermost `.gitignore` with a rule for the path ignores it."""
     for base, spec in reversed(ignored):
         relative = path.relative_to(base).as_posix() + ("/" if folder else "")
         verdict = spec.check_file(relative).include
@@ -159,27 +189,29 @@ def _is_ignored(path: Path, folder: bool, ignored: Sequence[tuple[Path, GitIgnor
     return False
 
 
-def _misplaced(path: Path, root: Path) -> DocumentError | None:
-    """Why an entry is not to be read, whatever is in it."""
+def _type_error(path: Path, root: Path) -> DocumentError | None:
+    """Return an error for an entry that must not be read, such as a link out of the folder."""
     try:
         if path.is_symlink():
             target = path.resolve(strict=True)
             if not target.is_relative_to(root):
-                return DocumentError("is a link that leads out of the folder", "link-outside")
+                return DocumentError(
+                    "the file is a link to a target outside the folder", "link-outside"
+                )
         if not path.is_file():
-            return DocumentError("is not a regular file", "not-a-file")
+            return DocumentError(_NOT_REGULAR, "not-a-file")
     except (OSError, RuntimeError):
-        return DocumentError("is a link that leads nowhere", "broken-link")
+        return DocumentError("the file is a broken link: it has no target", "broken-link")
     return None
 
 
-def _seen(skipped: Counter[str]) -> str:
-    kinds = ", ".join(f"{count} x {suffix}" for suffix, count in skipped.most_common(5))
-    return f" (seen: {kinds})" if kinds else " (it is empty)"
+def _summary(skipped: Counter[str]) -> str:
+    counts = ", ".join(f"{count} x {suffix}" for suffix, count in skipped.most_common(5))
+    return f"it contains {counts}" if counts else "it is empty"
 
 
 def content_hash(path: Path, max_bytes: int) -> tuple[str, int]:
-    """Hash a file's bytes, and its metadata file's: hexadecimal SHA-256, and the file's size.
+    """Return the hexadecimal SHA-256 of a file and its sidecar, and the size of the file.
 
     Raises
     ------
@@ -189,12 +221,12 @@ def content_hash(path: Path, max_bytes: int) -> tuple[str, int]:
     try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
-            raise DocumentError("is not a regular file", "not-a-file")
+            raise DocumentError(_NOT_REGULAR, "not-a-file")
         if status.st_size == 0:
             raise DocumentError("the file is empty (0 bytes)", "empty")
         if status.st_size > max_bytes:
             raise DocumentError(
-                f"the file has {status.st_size / 2**20:.0f} MB, the limit is "
+                f"the file has {status.st_size / 2**20:.0f} MB; the limit is "
                 f"{max_bytes / 2**20:.0f} MB (TWOTOWER_MAX_FILE_MB)",
                 "too-large",
             )
@@ -206,4 +238,4 @@ def content_hash(path: Path, max_bytes: int) -> tuple[str, int]:
                 digest.update(hashlib.file_digest(stream, "sha256").digest())
         return digest.hexdigest(), status.st_size
     except OSError as error:
-        raise DocumentError(f"cannot be read: {error.strerror or error}") from error
+        raise DocumentError(f"the file cannot be read: {error.strerror or error}") from error

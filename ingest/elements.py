@@ -1,4 +1,4 @@
-"""What a loader makes of a file: text in reading order, with its structure."""
+"""The result of a loader: the text of a file in reading order, with its structure."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ Kind = Literal["heading", "text", "item", "table", "lines"]
 
 @dataclass(frozen=True, slots=True)
 class LineBox:
-    """A stretch ``[start, end)`` of an element's text, and its box in PDF points."""
+    """A part ``[start, end)`` of an element's text, and its box in PDF points."""
 
     start: int
     end: int
@@ -20,19 +20,22 @@ class LineBox:
 
 @dataclass(frozen=True, slots=True)
 class Element:
-    """A run of text that belongs together.
+    """A heading, paragraph, list item, table or block of lines.
 
     Attributes
     ----------
     text
-        Of a ``table``: one row a line, cells joined by `` | ``, column names first. ``lines``
-        (code, rows without column names) are cut between lines only; an ``item`` belongs to a list.
+        Text of the element. A ``table`` has one row a line, with cells joined by `` | `` and
+        column names first.
+    kind
+        ``lines`` (code, rows without column names) are cut between lines only. An ``item`` belongs
+        to a list.
     level
-        Of a heading: 1 is the outermost. 0 for anything else.
+        Level of a heading, where 1 is the highest; 0 for other elements.
     page
-        1-based; ``None`` where the format has none.
+        Page number from 1; ``None`` if the format has no pages.
     lines
-        Where each stretch of the text stands on its page, in order, where the format tells.
+        Boxes of the lines on the page, in order, if the format has them.
     """
 
     text: str
@@ -44,20 +47,32 @@ class Element:
 
 @dataclass(frozen=True, slots=True)
 class ParsedDocument:
-    """A document's title, its elements, and how many pages it has (``None``: no pages).
+    """A document's title, its elements, and its number of pages (``None``: no pages).
 
-    ``front_matter`` is YAML from the head of the file, as it stands there.
+    ``front_matter`` is the unparsed YAML from the beginning of the file. ``warnings`` are lines for
+    the owner of the file, each about a part of it that was not read: the place, and the reason.
     """
 
     title: str
     elements: tuple[Element, ...]
     pages: int | None = None
     front_matter: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a loader refuses, because reading it would take too much."""
+    """Limits of a loader: larger files are refused.
+
+    Attributes
+    ----------
+    max_pages
+        Maximum number of pages of a PDF.
+    max_expanded_mb
+        Maximum unpacked size of an archive, in MiB.
+    max_expansion
+        Maximum ratio of an archive's unpacked size to its size.
+    """
 
     max_pages: int = 5000
     max_expanded_mb: int = 1000

@@ -1,8 +1,8 @@
-"""What a person says of a document: in a file beside it, or in its front matter.
+"""Metadata that people write for a document, in a sidecar file or in its front matter.
 
-``report.pdf.meta.json`` holds one JSON object for ``report.pdf``: text, numbers, true or false,
-dates as text, and lists of text. Front matter in YAML at the head of a Markdown file says the same;
-where both name a key, the file beside it wins.
+The sidecar ``report.pdf.meta.json`` holds one JSON object for ``report.pdf``: text, numbers, true
+or false, dates as text, and lists of text. A Markdown file can hold the same as YAML front matter.
+If both contain a key, the sidecar wins.
 """
 
 import json
@@ -13,9 +13,11 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from retrieval.errors import DocumentError
-from retrieval.filters import KEYS
-from retrieval.types import Metadata
+import yaml
+
+from twotower.retrieval.vocabulary.documents import Metadata
+from twotower.retrieval.vocabulary.errors import DocumentError
+from twotower.retrieval.vocabulary.filters import KEYS
 
 SUFFIX = ".meta.json"
 _MAX_BYTES = 64 * 1024
@@ -23,23 +25,23 @@ _KEY = re.compile(r"[A-Za-z_][\w-]{0,63}")
 
 
 def sidecar_of(path: Path) -> Path:
-    """Where the metadata of a file would be."""
+    """Return the path of a file's sidecar, whether it exists or not."""
     return path.with_name(path.name + SUFFIX)
 
 
 def read_metadata(path: Path, front_matter: str = "") -> Metadata:
-    """Read what is said of a document.
+    """Read the metadata of a document.
 
     Raises
     ------
     DocumentError
-        If the file beside it is broken: what it says decides who finds the document.
+        If the sidecar is broken: filters depend on its content.
     """
-    said = _from_front_matter(front_matter)
+    metadata = _from_front_matter(front_matter)
     sidecar = sidecar_of(path)
     if sidecar.is_file():
-        said |= _from_sidecar(sidecar)
-    return said
+        metadata |= _from_sidecar(sidecar)
+    return metadata
 
 
 def _from_sidecar(path: Path) -> dict[str, Any]:
@@ -50,38 +52,39 @@ def _from_sidecar(path: Path) -> dict[str, Any]:
     except (OSError, ValueError, RecursionError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise DocumentError(
-            f"its metadata in {path.name} cannot be read: {reason}", "metadata"
+            f"the metadata file {path.name} cannot be read: {reason}", "metadata"
         ) from error
 
 
 def _from_front_matter(text: str) -> dict[str, Any]:
-    """What can be used of front matter; it is written for other programs too: nothing has to."""
-    import yaml  # noqa: PLC0415 - keeps the start of every command short
-
+    """Return the usable keys of front matter; other programs use it too, so no key is an error."""
     try:
         content = yaml.safe_load(text) if text else {}
     except (yaml.YAMLError, ValueError, RecursionError):
         return {}
-    found: dict[str, Any] = {}
+    metadata: dict[str, Any] = {}
     for key, value in content.items() if isinstance(content, Mapping) else ():
         try:
-            found |= _checked({str(key): value})
+            metadata |= _checked({str(key): value})
         except ValueError:
             continue
-    return found
+    return metadata
 
 
 def _checked(content: Any) -> dict[str, Any]:
     if not isinstance(content, dict):
-        raise ValueError(f"it is no JSON object of at most {_MAX_BYTES // 1024} KB")  # noqa: TRY004
+        raise ValueError(f"it must be a JSON object of at most {_MAX_BYTES // 1024} KB")  # noqa: TRY004
     checked = {}
     for key, value in content.items():
         if key in KEYS:
             if key == "title":
-                continue  # the document's own, shown already
-            raise ValueError(f"'{key}' is a name of twotower's own; choose another")
+                continue  # the document has its own title
+            raise ValueError(f"'{key}' is a key of twotower itself; choose another name")
         if not _KEY.fullmatch(key):
-            raise ValueError(f"'{key}' is no name for a key: letters, digits, '_' and '-'")
+            raise ValueError(
+                f"'{key}' is not a valid key: a key has at most 64 letters, digits, '_' and '-', "
+                "and begins with a letter or '_'"
+            )
         if value is not None:
             checked[key] = _value(key, value)
     return checked
@@ -98,4 +101,4 @@ def _value(key: str, value: Any) -> str | int | float | tuple[str, ...]:
         return value if isinstance(value, str) else value.isoformat()
     if isinstance(value, list) and all(isinstance(item, str | int | float) for item in value):
         return tuple(str(item) for item in value)
-    raise ValueError(f"'{key}' is neither text nor a number nor a list of them")
+    raise ValueError(f"the value of '{key}' must be text, a number, or a list of these")

@@ -1,8 +1,8 @@
-"""Files into a collection: parse and cut in worker processes, encode here, write in a thread.
+"""Files into a collection: parse and chunk in worker processes, encode here, write in a thread.
 
-The order of writes for one document is: new chunks in, then its record (the commit), then chunks of
-its old content out. A run that dies at any point leaves every document searchable, and the next one
-converges: see `ingest.sync` for how it knows what was left behind.
+For each document, the new chunks are written first, then its record (the commit), and then the
+chunks of its old content are removed. A run that is killed at any point leaves every document
+searchable, and the next run completes it: `ingest.sync` describes how it finds unfinished work.
 """
 
 import os
@@ -18,55 +18,56 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import numpy as np
 from pebble import ProcessFuture
 
-from ingest.chunking import ChunkSettings, chunk_document
-from ingest.discover import content_hash
-from ingest.elements import Limits
-from ingest.loaders import FORMATS, load
-from ingest.loaders.isolation import Workers
-from ingest.metadata import read_metadata
-from ingest.replicate import commit_document
-from ingest.report import FileOutcome, Status, Watcher
-from ingest.sync import Plan, PlannedFile
-from retrieval.collection import Collection
-from retrieval.encoder import Encoder
-from retrieval.errors import DocumentError, ServiceError
-from retrieval.lexical import Bm25, Bm25Settings, fitted
-from retrieval.model_folder import ModelFolder, load_tokenizer
-from retrieval.store.card import EncoderCard, IndexCard
-from retrieval.types import Chunk, DocumentRecord
-from retrieval.vectors import Vectors
+from twotower.ingest.chunking import ChunkSettings, chunk_document
+from twotower.ingest.discover import content_hash
+from twotower.ingest.elements import Limits
+from twotower.ingest.loaders import FORMATS, load
+from twotower.ingest.loaders.isolation import Workers
+from twotower.ingest.metadata import read_metadata
+from twotower.ingest.report import FileOutcome, IngestObserver, Status
+from twotower.ingest.sync import Plan, PlannedFile
+from twotower.retrieval.index.card import IndexCard
+from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.index.digest import document_checksum
+from twotower.retrieval.index.replicate import commit_document
+from twotower.retrieval.legs import Leg
+from twotower.retrieval.models.model_folder import ModelFolder, load_tokenizer
+from twotower.retrieval.vocabulary.documents import Chunk, DocumentRecord
+from twotower.retrieval.vocabulary.errors import DocumentError, ServiceError
+from twotower.retrieval.vocabulary.ranking import LegName
+from twotower.retrieval.vocabulary.vectors import Rows, Vector
 
 _GROUP_CHUNKS = 256  # encoded and written together: enough to sort by length, little to lose
-_READ_AHEAD = 64  # files in the workers' hands: more chunks than a group has, or it would wait
-_WRITES_AHEAD = 2  # groups that wait to be written: what bounds the memory
+_READ_AHEAD = 64  # files given to the workers: more chunks than one group, so that none waits
+_WRITES_AHEAD = 2  # groups that wait to be written; this bounds the memory
 
 
 @dataclass(frozen=True, slots=True)
 class PreparedDocument:
-    """What a worker returns: a document's chunks and what its record will say."""
+    """The result of a worker: a document's chunks, and what its record says about it."""
 
     title: str
     pages: int | None
     chunks: tuple[Chunk, ...]
+    warnings: tuple[str, ...] = ()
 
 
 def prepare(
     file: PlannedFile, model_folder: Path, settings: ChunkSettings, limits: Limits
 ) -> PreparedDocument:
-    """Read a file and cut it into chunks; runs in a worker process.
+    """Read a file and cut it into chunks; this runs in a worker process.
 
     Raises
     ------
     DocumentError
-        If the file cannot be read, or is no longer what it was when the run was planned.
+        If the file cannot be read, or has changed since the run was planned.
     """
     path = file.path
     if path.suffix.lower() not in FORMATS:
         raise DocumentError(
-            f"no loader reads '{path.suffix or path.name}' files: convert it, or leave it out",
+            f"no loader reads '{path.suffix or path.name}' files: convert or remove the file",
             "unsupported",
         )
     document = load(path, limits)
@@ -78,12 +79,15 @@ def prepare(
         replace(chunk, metadata=metadata, provenance=replace(chunk.provenance, modified=modified))
         for chunk in chunk_document(file.source, document, load_tokenizer(model_folder), settings)
     )
-    return PreparedDocument(document.title, document.pages, chunks)
+    return PreparedDocument(document.title, document.pages, chunks, document.warnings)
 
 
 @dataclass(frozen=True, slots=True)
 class _Document:
-    """A document on its way in: what it was, what it is to be."""
+    """A document in progress: its old chunks and its new ones.
+
+    ``reused`` names new chunks whose vectors are taken from another document.
+    """
 
     file: PlannedFile
     prepared: PreparedDocument
@@ -101,57 +105,60 @@ class Pipeline:
     Parameters
     ----------
     collection
-        Open, or ``None`` where it does not exist yet: ``create`` makes it with the first document
-        that can be read, so that a run in which all fail leaves nothing behind.
+        The open collection, or ``None`` where it does not exist yet: ``create`` makes it with the
+        first document that can be read, so that a run in which every file fails leaves nothing.
     create
-        From a card to a new collection.
-    encoder
-        Makes the encoder when the first chunk has to be encoded.
+        Function from a card to a new collection.
+    legs
+        Function that makes the legs: it is called with the first passages of a new collection, or
+        with none for a collection that exists.
+    model
+        The encoder's files; its tokenizer measures the chunks.
     now
-        The clock for ``ingested_at``, which no decision depends on.
-    watcher
-        Told how the work gets on.
+        Function that returns the time for ``ingested_at``, on which no decision depends.
+    observer
+        Notified of the progress.
     """
 
     def __init__(
         self,
         collection: Collection | None,
         create: Callable[[IndexCard], Collection],
-        encoder: Callable[[], Encoder],
+        legs: Callable[[Sequence[str]], Mapping[LegName, Leg]],
         model: ModelFolder,
         settings: ChunkSettings,
-        bm25: Bm25Settings,
         limits: Limits,
         now: Callable[[], datetime],
-        watcher: Watcher,
+        observer: IngestObserver,
     ) -> None:
         self.collection = collection
         self.seconds = {"read": 0.0, "encode": 0.0, "write": 0.0}
         self._create = create
-        self._encoder = encoder
+        self._make_legs = legs
+        self._legs: Mapping[LegName, Leg] = legs(()) if collection is not None else {}
         self._model = model
         self._settings = settings
-        self._bm25 = bm25
         self._limits = limits
         self._now = now
-        self._watcher = watcher
-        self._broken: Exception | None = None
+        self._observer = observer
+        self._failure: Exception | None = None
 
     def run(
         self,
         plan: Plan,
         workers: Workers,
         prune: bool = False,
-        stopped: Callable[[], bool] = lambda: False,
+        should_stop: Callable[[], bool] = lambda: False,
     ) -> Iterator[FileOutcome]:
-        """Bring every file in; one outcome for each, as soon as it is committed.
+        """Ingest every file; yield one outcome for each, as soon as it is committed.
 
         Parameters
         ----------
         prune
-            Whether documents whose files are gone are removed.
-        stopped
-            Asked before each file: once it says so, what is in hand is committed, and no more.
+            True to remove documents whose files are gone.
+        should_stop
+            Function that is called before each file. Once it returns True, the files in progress
+            are committed, and no others are begun.
         """
         with ThreadPoolExecutor(1, "writer") as writer:
             self._writer = writer
@@ -160,7 +167,7 @@ class Pipeline:
                 for source in plan.leftovers:
                     self.collection.remove_document(source)
             group: list[tuple[PlannedFile, PreparedDocument]] = []
-            for file, prepared in self._prepared(plan.files, workers, stopped):
+            for file, prepared in self._prepared(plan.files, workers, should_stop):
                 if isinstance(prepared, FileOutcome):
                     yield prepared
                     continue
@@ -170,18 +177,18 @@ class Pipeline:
                     group = []
             yield from self._bring_in(group)
             yield from self._written(0)
-            if prune and not stopped() and self.collection is not None:
+            if prune and not should_stop() and self.collection is not None:
                 for record in plan.gone:
                     self.collection.remove_document(record.source)
                     yield FileOutcome(record.source, "removed", chunks=record.chunks)
 
     def _prepared(
-        self, planned: Sequence[PlannedFile], workers: Workers, stopped: Callable[[], bool]
+        self, planned: Sequence[PlannedFile], workers: Workers, should_stop: Callable[[], bool]
     ) -> Iterator[tuple[PlannedFile, PreparedDocument | FileOutcome]]:
-        """Results in the order of the plan; so many files are read ahead that none waits long."""
+        """Yield results in the order of the plan; files are read ahead, so that none waits long."""
         ahead: deque[tuple[PlannedFile, ProcessFuture[PreparedDocument]]] = deque()
         todo = deque(planned)
-        while (todo or ahead) and not stopped():
+        while (todo or ahead) and not should_stop():
             while todo and len(ahead) < _READ_AHEAD:
                 file = todo.popleft()
                 if file.action in ("add", "change", "rename"):
@@ -190,7 +197,7 @@ class Pipeline:
                     yield file, self._settled(file)
             if ahead:
                 file, future = ahead.popleft()
-                self._watcher.reading(file.source)
+                self._observer.reading(file.source)
                 with self._timed("read"):
                     prepared = _outcome_of(file, future, workers)
                 yield file, prepared
@@ -201,19 +208,19 @@ class Pipeline:
         return workers.submit(prepare, file, self._model.path, self._settings, self._limits)
 
     def _settled(self, file: PlannedFile) -> FileOutcome:
-        """What needs no parsing: a file that cannot be read, is unchanged, or only relocated."""
+        """The outcome of a file that needs no parsing: unreadable, unchanged or relocated."""
         if file.error is not None or file.record is None:
-            return _failed(file.source, file.error or DocumentError("was not planned"))
+            return _failed(file.source, file.error or DocumentError("the file was not planned"))
         if file.action == "keep" or self.collection is None:
             return FileOutcome(file.source, "unchanged", chunks=file.record.chunks)
         record = replace(file.record, root=os.fspath(file.root), replaces="")
-        self._asked(self.collection.write_document, record)
+        self._in_writer(self.collection.write_document, record)
         return FileOutcome(file.source, "moved", chunks=file.record.chunks)
 
     def _bring_in(
         self, group: Sequence[tuple[PlannedFile, PreparedDocument]]
     ) -> Iterator[FileOutcome]:
-        """Encode what is new of several documents at once; the writer commits them one by one."""
+        """Encode the new chunks of several documents at once; the writer commits each document."""
         if not group:
             return
         if self.collection is None:
@@ -223,91 +230,114 @@ class Pipeline:
             _Document(file, prepared, self._old_chunks(collection, file))
             for file, prepared in group
         ]
-        known = self._twin_vectors(collection, documents)
+        reused = self._twin_vectors(collection, documents)
         new = [chunk for document in documents for chunk in document.new]
         for start in range(0, len(new), _GROUP_CHUNKS):
             chunks = new[start : start + _GROUP_CHUNKS]
-            dense = self._encoded(chunks, known)
-            self._write(self._write_chunks, collection, chunks, dense)
+            encoded = self._encoded(chunks, reused)
+            self._write(self._write_chunks, collection, chunks, encoded)
             yield from self._written(_WRITES_AHEAD)
-        self._write(self._commit, collection, [replace(d, reused=known.keys()) for d in documents])
+        ids = reused.keys()
+        self._write(self._commit, collection, [replace(d, reused=ids) for d in documents])
 
     def _old_chunks(self, collection: Collection, file: PlannedFile) -> dict[UUID, Chunk]:
-        """Every chunk that the collection has of a source, committed or not."""
-        old = self._asked(collection.chunks_of, file.source) if file.stored else []
+        """Return every chunk of a source in the collection, committed or not."""
+        old = self._in_writer(collection.chunks_of, file.source) if file.stored else []
         return {chunk.id: chunk for chunk in old}
 
     def _twin_vectors(
         self, collection: Collection, documents: Sequence[_Document]
-    ) -> dict[UUID, Vectors]:
-        """Vectors for chunks of renamed and copied files, from the chunks with the same text.
+    ) -> dict[UUID, dict[LegName, Vector]]:
+        """Find vectors for chunks of renamed and copied files: those of chunks with the same text.
 
         The file's name is encoded with its chunks where the title lacks its words, so these vectors
-        still know the old name; the BM25 vectors are made anew and know the new one.
+        still contain the old name. Sparse vectors are cheap: they are computed, with the new name.
         """
-        vectors: dict[UUID, Vectors] = {}
+        vectors: dict[UUID, dict[LegName, Vector]] = {}
         for document in documents:
             if document.file.twin is None:
                 continue
             twins = {
                 (chunk.text, chunk.provenance.headings): chunk.id
-                for chunk in self._asked(collection.chunks_of, document.file.twin.source)
+                for chunk in self._in_writer(collection.chunks_of, document.file.twin.source)
             }
-            found = self._asked(collection.dense_vectors, list(twins.values()))
+            stored = {
+                name: self._in_writer(collection.vectors, name, list(twins.values()))
+                for name in self._costly_legs
+            }
             for chunk in document.new:
                 twin = twins.get((chunk.text, chunk.provenance.headings))
-                if twin in found:
-                    vectors[chunk.id] = found[twin]
+                own = {name: found[twin] for name, found in stored.items() if twin in found}
+                if own and len(own) == len(stored):
+                    vectors[chunk.id] = own
         return vectors
 
-    def _encoded(self, chunks: Sequence[Chunk], known: Mapping[UUID, Vectors]) -> Vectors:
-        unknown = [chunk.encoded_text for chunk in chunks if chunk.id not in known]
-        if unknown:
-            self._watcher.busy(f"encoding {len(unknown)} passages")
-        with self._timed("encode"):
-            encoded = iter(self._encoder().encode_passages(unknown) if unknown else ())
-        rows = [known[c.id] if c.id in known else next(encoded) for c in chunks]
-        self._watcher.encoded(len(unknown))
-        return np.stack(rows)
+    @property
+    def _costly_legs(self) -> list[LegName]:
+        """Legs whose vectors a network computes."""
+        return [name for name, leg in self._legs.items() if leg.card.kind != "sparse"]
 
-    def _asked(self, call: Callable[..., Any], *arguments: object) -> Any:
-        """Call the collection in the writer's turn: one thread alone talks to the engine."""
+    def _encoded(
+        self, chunks: Sequence[Chunk], reused: Mapping[UUID, Mapping[LegName, Vector]]
+    ) -> dict[LegName, list[Vector]]:
+        """Encode chunks for the costly legs; the writer does it for the others."""
+        texts = [chunk.encoded_text for chunk in chunks if chunk.id not in reused]
+        if texts:
+            self._observer.busy(f"encoding {len(texts)} passages")
+        encoded: dict[LegName, list[Vector]] = {}
+        with self._timed("encode"):
+            for name in self._costly_legs:
+                rows = iter(self._legs[name].encode_passages(texts) if texts else ())
+                encoded[name] = [
+                    reused[chunk.id][name] if chunk.id in reused else next(rows) for chunk in chunks
+                ]
+        self._observer.encoded(len(texts))
+        return encoded
+
+    def _in_writer(self, call: Callable[..., Any], *arguments: object) -> Any:
+        """Call the collection in the writer's thread, the only one that uses the engine."""
         return self._writer.submit(call, *arguments).result()
 
     def _write(self, step: Callable[..., list[FileOutcome]], *arguments: object) -> None:
-        self._writing.append(self._writer.submit(self._unless_broken, step, *arguments))
+        self._writing.append(self._writer.submit(self._unless_failed, step, *arguments))
 
-    def _unless_broken(
+    def _unless_failed(
         self, step: Callable[..., list[FileOutcome]], *arguments: object
     ) -> list[FileOutcome]:
         """Do nothing after a write has failed: no record may be written without its chunks."""
-        if self._broken is not None:
-            raise self._broken
+        if self._failure is not None:
+            raise self._failure
         try:
             return step(*arguments)
         except Exception as error:
-            self._broken = error
+            self._failure = error
             raise
 
     def _written(self, most: int) -> Iterator[FileOutcome]:
-        """Outcomes of the writes that are done, waiting until at most so many are not."""
+        """Yield outcomes of finished writes; wait until at most ``most`` are unfinished."""
         while self._writing and (len(self._writing) > most or self._writing[0].done()):
             yield from self._writing.popleft().result()
 
     def _write_chunks(
-        self, collection: Collection, chunks: Sequence[Chunk], dense: Vectors
+        self,
+        collection: Collection,
+        chunks: Sequence[Chunk],
+        encoded: Mapping[LegName, Rows],
     ) -> list[FileOutcome]:
         with self._timed("write"):
-            bm25 = Bm25(self._bm25)
-            sparse = [bm25.encode_passage(chunk.encoded_text) for chunk in chunks]
-            collection.write_chunks(chunks, dense, sparse)
+            texts = [chunk.encoded_text for chunk in chunks]
+            vectors: dict[LegName, Rows] = {
+                name: encoded[name] if name in encoded else leg.encode_passages(texts)
+                for name, leg in self._legs.items()
+            }
+            collection.write_chunks(chunks, vectors)
         return []
 
     def _commit(self, collection: Collection, documents: Sequence[_Document]) -> list[FileOutcome]:
         if not collection.is_live():
             raise ServiceError(
-                f"collection '{collection.name}' was replaced by another version meanwhile: run "
-                "again, and what is missing there comes in"
+                f"collection '{collection.name}' was replaced by another version during the run: "
+                "run again to ingest what is missing there"
             )
         with self._timed("write"):
             return [self._commit_one(collection, document) for document in documents]
@@ -324,6 +354,8 @@ class Pipeline:
             pages=prepared.pages,
             ingested_at=self._now().isoformat(timespec="seconds"),
             replaces=file.twin.source if file.action == "rename" and file.twin else "",
+            checksum=document_checksum(prepared.chunks),
+            warnings=prepared.warnings,
         )
         commit_document(collection, record, prepared.chunks, document.old)
         if record.replaces:
@@ -333,21 +365,16 @@ class Pipeline:
         if file.action == "rename":
             status = "moved"
         embedded = sum(chunk.id not in document.reused for chunk in document.new)
-        return FileOutcome(file.source, status, len(prepared.chunks), embedded, prepared.pages or 0)
+        size, pages = len(prepared.chunks), prepared.pages or 0
+        return FileOutcome(file.source, status, size, embedded, pages, warnings=prepared.warnings)
 
     def _created(self, documents: Sequence[PreparedDocument]) -> Collection:
-        """Create the collection; the mean length of its first passages sets BM25's ``avg_len``."""
-        self._watcher.busy("loading the encoder")
-        encoder = self._encoder()
+        """Create the collection, with legs that are made for its first passages."""
+        self._observer.busy("loading the encoder")
         texts = [chunk.encoded_text for document in documents for chunk in document.chunks]
-        self._bm25 = fitted(self._bm25, texts)
-        return self._create(
-            IndexCard(
-                encoder=EncoderCard.of(self._model, encoder.dimension),
-                bm25=self._bm25,
-                chunking=self._settings.to_card(),
-            )
-        )
+        self._legs = self._make_legs(texts)
+        legs = tuple(leg.card for leg in self._legs.values())
+        return self._create(IndexCard(legs, self._settings.to_card()))
 
     @contextmanager
     def _timed(self, stage: str) -> Iterator[None]:

@@ -1,4 +1,4 @@
-"""What happened to each file, and in all."""
+"""The result of an ingestion: the outcome of each file, and totals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,7 +11,10 @@ STATUSES: tuple[Status, ...] = get_args(Status)
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What happened to one file; ``kind`` and ``reason`` where it failed."""
+    """Outcome of one file.
+
+    ``kind`` and ``reason`` say why it failed; ``warnings`` name the parts of it that were not read.
+    """
 
     source: str
     status: Status
@@ -20,31 +23,33 @@ class FileOutcome:
     pages: int = 0
     kind: str = ""
     reason: str = ""
+    warnings: tuple[str, ...] = ()
 
 
-class Watcher:
-    """Told how an ingestion gets on; this one keeps quiet."""
+class IngestObserver:
+    """Receives the progress of an ingestion; this base class ignores it."""
 
     def reading(self, source: str) -> None:
-        """A file is in hand."""
+        """Reading of a file begins."""
 
     def busy(self, what: str) -> None:
-        """Something is done that takes seconds."""
+        """A step begins that takes seconds; ``what`` describes it."""
 
     def encoded(self, chunks: int) -> None:
-        """So many more chunks went through the encoder and are stored."""
+        """The encoder has encoded another ``chunks`` chunks."""
 
 
 @dataclass(frozen=True, slots=True)
 class IngestReport:
-    """The whole run.
+    """Result of a whole run.
 
     Attributes
     ----------
     gone
-        Documents whose files are no more, and that were left in the index.
+        Documents whose files no longer exist and that are still in the index.
     seconds
-        Spent in each stage: ``read`` is waiting for the parsers; ``write`` runs beside the others.
+        Seconds spent in each stage. ``read`` is the time that the run waited for the parsers;
+        ``write`` runs in parallel with the other stages.
     """
 
     outcomes: tuple[FileOutcome, ...]
@@ -54,31 +59,36 @@ class IngestReport:
 
     @property
     def failed(self) -> Sequence[FileOutcome]:
-        """The files that could not be ingested."""
+        """Files that could not be ingested."""
         return [outcome for outcome in self.outcomes if outcome.status == "failed"]
 
     @property
     def counts(self) -> Counter[str]:
-        """Files by status."""
+        """Number of files by status."""
         return Counter(outcome.status for outcome in self.outcomes)
 
     @property
     def embedded(self) -> int:
-        """Chunks that went through the encoder."""
+        """Number of chunks that were encoded."""
         return sum(outcome.embedded for outcome in self.outcomes)
 
     @property
     def reused(self) -> int:
-        """Chunks that were in the index already."""
-        kept = (o for o in self.outcomes if o.status not in ("failed", "removed"))
-        return sum(outcome.chunks - outcome.embedded for outcome in kept)
+        """Number of chunks that did not have to be encoded."""
+        ingested = (o for o in self.outcomes if o.status not in ("failed", "removed"))
+        return sum(outcome.chunks - outcome.embedded for outcome in ingested)
 
     def to_json(self) -> dict[str, Any]:
-        """Turn the report into the object that ``--json`` prints."""
+        """Return the report as a JSON object, as ``twotower ingest --json`` prints it."""
         return {
             **{status: self.counts[status] for status in STATUSES if status != "failed"},
             "failed": [
                 {"source": o.source, "kind": o.kind, "reason": o.reason} for o in self.failed
+            ],
+            "warnings": [
+                {"source": o.source, "warning": warning}
+                for o in self.outcomes
+                for warning in o.warnings
             ],
             "gone": list(self.gone),
             "chunks_embedded": self.embedded,

@@ -1,11 +1,11 @@
-"""Run before a command by `tests.zygote`: changes or removes a file once the run is planned."""
+"""Run before a command by `tests.zygote`: changes or removes a file after a run is planned."""
 
 import os
 from pathlib import Path
 
-import app.ingestion
+import twotower.app.services.ingestion
 
-_plan = app.ingestion.plan
+_plan = twotower.app.services.ingestion.plan
 
 
 def plan(*arguments):
@@ -18,4 +18,4 @@ def plan(*arguments):
     return planned
 
 
-app.ingestion.plan = plan
+twotower.app.services.ingestion.plan = plan

@@ -1,10 +1,12 @@
 """What all tests share: no network, a command line of its own process, an ingested handbook."""
 
+import dataclasses
 import json
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,14 +16,25 @@ import numpy as np
 import pytest
 from pytest_socket import socket_allow_hosts
 
-from app.settings import load_settings
-from app.threads import limit_threads
-from app.wiring import Application
-from retrieval.model_folder import DEFAULT_ENCODER, ModelFolder, find_model
-from retrieval.runtime import RuntimeOptions, load_encoder
-from retrieval.runtime.cache import ModelCache
+from twotower.app.settings import load_settings
+from twotower.app.threads import limit_threads
+from twotower.app.wiring import Application
+from twotower.retrieval.models.model_folder import DEFAULT_ENCODER, ModelFolder, find_model
+from twotower.retrieval.models.runtime import RuntimeOptions, load_encoder
+from twotower.retrieval.models.runtime.cache import MANIFEST, ModelCache
 
 limit_threads()
+
+# The engine waits for the disk whenever it makes or opens a collection. In memory it does not, and
+# what outlives a killed process is the same. TMPDIR or --basetemp choose another folder.
+MEMORY = Path("/dev/shm")
+if (
+    "TMPDIR" not in os.environ
+    and os.access(MEMORY, os.W_OK)
+    and shutil.disk_usage(MEMORY).free > 4 * 2**30
+):
+    os.environ["TMPDIR"] = str(MEMORY)
+    tempfile.tempdir = None
 
 ROOT = Path(__file__).resolve().parents[1]
 OFFLINE = ROOT / "tests" / "offline"
@@ -54,7 +67,7 @@ class Zygote:
         environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith("TWOTOWER_")},
             "TWOTOWER_TEST_RUNTIME": RUNTIME,
-            "PYTHONPATH": f"{OFFLINE}{os.pathsep}{ROOT}",
+            "PYTHONPATH": os.pathsep.join(map(str, (OFFLINE, ROOT, ROOT / "src"))),
             "TWOTOWER_TEST_NETWORK_LOG": os.devnull,
         }
         self._process = subprocess.Popen(
@@ -80,7 +93,7 @@ class Zygote:
 
     def close(self) -> None:
         self._process.stdin.close()
-        self._process.wait(timeout=30)
+        self._process.wait(timeout=300)
         self._process.stdout.close()
 
 
@@ -105,8 +118,9 @@ class CommandLine:
             "TWOTOWER_CACHE_DIR": str(cache.folder),
             "TWOTOWER_RUNTIME": RUNTIME,
             "TWOTOWER_TEST_NETWORK_LOG": str(self.network_log),
-            "PYTHONPATH": str(OFFLINE),
+            "PYTHONPATH": os.pathsep.join(map(str, (OFFLINE, ROOT / "src"))),
             "COLUMNS": "200",
+            "XDG_CONFIG_HOME": str(folder / "config"),  # no twotower.toml of the person who tests
         }
 
     def start(self, *arguments: object, before: Sequence[str] = (), **environment: str) -> int:
@@ -135,11 +149,11 @@ class CommandLine:
     def fresh(self, *arguments: object, prefix: Sequence[str] = (), **environment: str) -> Finished:
         """Run a command in a new interpreter, as a person's shell does."""
         done = subprocess.run(
-            [*prefix, sys.executable, "-m", "app", *map(str, arguments)],
+            [*prefix, sys.executable, "-m", "twotower", *map(str, arguments)],
             check=False,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             env=self.environment | environment,
         )
         return Finished(done.returncode, done.stdout, done.stderr)
@@ -188,16 +202,32 @@ def model() -> ModelFolder:
 def model_cache(model: ModelFolder, tmp_path_factory: pytest.TempPathFactory) -> ModelCache:
     """A cache of its own, with what a person's commands compiled of the default encoder."""
     cache = ModelCache(tmp_path_factory.mktemp("cache"))
-    compiled = Application(load_settings({})).models
+    compiled = Application(load_settings({})).models.compiled
     if compiled.find(model.fingerprint):
         shutil.copytree(compiled.path(model.fingerprint), cache.path(model.fingerprint))
     else:
-        load_encoder(model, cache, RuntimeOptions(RUNTIME), silent)
+        load_encoder(model, cache, RuntimeOptions(RUNTIME))
     return cache
 
 
-def silent(_message: str) -> None:
-    """Hear nothing of what takes long."""
+def add_prompt(cache: ModelCache, model: ModelFolder, passage_prompt: str) -> None:
+    """Put the compiled default encoder into the cache for another passage prompt as well.
+
+    The graphs are the same, so tests that need an encoder with another fingerprint save the
+    compilation; `test_runtime` compiles models with prompts.
+    """
+    prompted = dataclasses.replace(model, passage_prompt=passage_prompt)
+    manifest = cache.find(model.fingerprint)
+    if manifest is None or cache.find(prompted.fingerprint):
+        return
+    target = cache.path(prompted.fingerprint)
+    shutil.copytree(cache.path(model.fingerprint), target)
+    manifest = dataclasses.replace(
+        manifest,
+        fingerprint=prompted.fingerprint,
+        prompts=manifest.prompts | {"passage": passage_prompt},
+    )
+    (target / MANIFEST).write_text(json.dumps(dataclasses.asdict(manifest)), encoding="utf-8")
 
 
 class WordEncoder:

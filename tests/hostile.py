@@ -1,4 +1,4 @@
-"""Writes a corpus of hostile files, with two good ones among them.
+"""Write a corpus of hostile files that contains two good ones.
 
 python -m tests.hostile FOLDER
 """
@@ -16,7 +16,7 @@ import pypdf
 
 GOOD = {"good.md": "goodphrase one", "sub/also good.txt": "goodphrase two"}
 
-# What an ingestion is to say of each: the kinds that may be given for it.
+# The kinds of error that an ingestion may report for each file.
 EXPECTED = {
     "zip-bomb.docx": {"archive-bomb"},
     "wide-bomb.xlsx": {"archive-bomb"},
@@ -36,11 +36,11 @@ EXPECTED = {
     "caf\\udce9.txt": {"name"},
 }
 ODD_NAMES = ("new\nline.txt", "right\u202eto\u2066left.txt", "-rf.txt", " leading space.txt")
-EMPTY = 300  # in folders of their own; 100,000 of them take a minute to write
+EMPTY = 300  # empty files in a folder of their own; 100,000 take a minute to write
 
 
 def write(folder: Path, outside: Path, empty: int = EMPTY) -> None:
-    """Write the corpus; ``outside`` is a file that nothing may lead to."""
+    """Write the corpus; ``outside`` is a file that must not be read."""
     for name, text in GOOD.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -82,7 +82,7 @@ def _documents(folder: Path) -> None:
     )
     (folder / "stream-bomb.pdf").write_bytes(stream_bomb())
     with (folder / "huge.txt").open("wb") as stream:
-        stream.truncate(500 * 2**20)  # sparse: it takes no room
+        stream.truncate(500 * 2**20)  # sparse: it takes no space on the disk
     (folder / "zero.txt").touch()
 
 
@@ -98,7 +98,7 @@ def write_unreadable_pdfs(folder: Path) -> None:
 
 @cache
 def stream_bomb() -> bytes:
-    """A PDF of 1 MB whose page inflates to 500 MB: pdfium aborts when it gets no memory."""
+    """Return a PDF of 1 MB whose page inflates to 500 MB: pdfium aborts when memory runs out."""
     pack = zlib.compressobj(9)
     content = b"".join(pack.compress(b"q " * 5_000_000) for _ in range(50)) + pack.flush()
     objects = [
@@ -117,13 +117,13 @@ def _special(folder: Path, outside: Path) -> None:
     (folder / "no-permission.txt").write_text("secretphrase")
     (folder / "no-permission.txt").chmod(0)
     os.mkfifo(folder / "pipe.txt")
-    here = Path.cwd()
-    os.chdir(folder)  # the name of a socket may have 108 bytes
+    previous = Path.cwd()
+    os.chdir(folder)  # the path of a socket may have only 108 bytes
     try:
         with socket.socket(socket.AF_UNIX) as server:
             server.bind("socket.txt")
     finally:
-        os.chdir(here)
+        os.chdir(previous)
     (folder / "device.txt").symlink_to("/dev/zero")
     (folder / "broken-link.txt").symlink_to(folder / "nowhere.txt")
     (folder / "cyclic-link.txt").symlink_to(folder / "cyclic-link.txt")

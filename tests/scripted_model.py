@@ -1,6 +1,7 @@
 """A stand-in for a language model, which this machine has not: a server that says its text."""
 
 import json
+import threading
 import time
 from http.server import BaseHTTPRequestHandler
 
@@ -8,13 +9,19 @@ from tests.qdrant_stand_in import Served, send
 
 
 class Model(Served):
-    """Speaks OpenAI's chat protocol, and says what it is told to, piece by piece."""
+    """Speaks OpenAI's chat protocol, and says what it is told to, piece by piece.
+
+    While ``goes_on`` is clear, it pauses after the first piece; ``pieces`` counts those sent.
+    """
 
     def __init__(self, *answers: str, pause: float = 0.0, breaks: str = "") -> None:
         self.answers = list(answers)
         self.pause, self.breaks = pause, breaks
         self.requests: list[dict] = []
         self.keys: list[str] = []
+        self.pieces = 0
+        self.goes_on = threading.Event()
+        self.goes_on.set()
         super().__init__(self._handle)
 
     def _handle(self, handler: BaseHTTPRequestHandler, body: bytes) -> None:
@@ -29,7 +36,10 @@ class Model(Served):
         text = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         for start in range(0, len(text), 7):
             time.sleep(self.pause)
-            self._event(handler, {"content": text[start : start + 7]})
+            if not self._event(handler, {"content": text[start : start + 7]}):
+                return
+            self.pieces += 1
+            self.goes_on.wait()
             if self.breaks == "halfway" and start > len(text) / 2:
                 return  # the connection ends without the end of the stream
             if self.breaks == "garbage" and start > len(text) / 2:
@@ -39,7 +49,8 @@ class Model(Served):
         handler.wfile.write(b"data: [DONE]\n\n")
 
     @staticmethod
-    def _event(handler: BaseHTTPRequestHandler, delta: dict, reason: str | None = None) -> None:
+    def _event(handler: BaseHTTPRequestHandler, delta: dict, reason: str | None = None) -> bool:
+        """Send an event; False when the client has closed the connection."""
         chunk = {
             "id": "1",
             "object": "chat.completion.chunk",
@@ -51,7 +62,8 @@ class Model(Served):
             handler.wfile.write(b"data: " + json.dumps(chunk).encode() + b"\n\n")
             handler.wfile.flush()
         except OSError:
-            return  # who asked has gone
+            return False
+        return True
 
     @property
     def environment(self) -> dict[str, str]:

@@ -16,7 +16,14 @@ import runpy
 import sys
 from multiprocessing import forkserver
 
-RUNTIMES = ["retrieval.retriever", "retrieval.runtime", "openvino", "retrieval.catalog.server"]
+from twotower.app.cli.lazy import COMMANDS
+
+RUNTIMES = [
+    "twotower.retrieval.search.retriever",
+    "twotower.retrieval.models.runtime",
+    "openvino",
+    "twotower.retrieval.index.catalog.server",
+]
 if os.environ.get("TWOTOWER_TEST_RUNTIME") == "torch":
     RUNTIMES += ["torch", "sentence_transformers"]
 
@@ -33,7 +40,7 @@ def run(request: dict) -> None:
         runpy.run_module(module)
     # The zygote's fork server, started below with the parsers loaded, serves this process as well.
     forkserver._forkserver.ensure_running = lambda: None
-    from app.cli import main
+    from twotower.__main__ import main
 
     try:
         main()
@@ -48,16 +55,10 @@ def run(request: dict) -> None:
 def serve() -> None:
     # Imported, never run: a fork of a process whose libraries have started threads would hang.
     # openvino comes after our runtime, which keeps it from sending its reports.
-    for name in (
-        "app.evaluation",
-        "app.ingestion",
-        "app.render",
-        "app.status",
-        "app.versions",
-        *RUNTIMES,
-    ):
+    modules = {f"twotower.app.cli.{module}" for module, _ in COMMANDS.values()}
+    for name in (*sorted(modules), *RUNTIMES):
         importlib.import_module(name)
-    forkserver.set_forkserver_preload(["ingest.loaders.preload"])
+    forkserver.set_forkserver_preload(["twotower.ingest.loaders.preload"])
     forkserver.ensure_running()
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     requests = os.fdopen(os.dup(0), "r")

@@ -1,1 +1,1 @@
-"""The web page: pages without logic, over `app.workspace`."""
+"""The web page: pages without logic on top of `twotower.app.services.workspace`."""

@@ -1,18 +1,18 @@
-"""The frame of the page: who may see it, how it looks, and where one can go."""
+"""Frame of the page: login, style and navigation."""
 
 from pathlib import Path
 
 import streamlit as st
 
-from ui.components.keyboard import listen
-from ui.components.login import require_login, show_visitor
-from ui.views import ask, documents, index, quality, search
+from twotower.ui.components.keyboard import listen
+from twotower.ui.components.login import require_login, show_visitor
+from twotower.ui.views import ask, documents, index, quality, search
 
 _FOLDER = Path(__file__).parent
 
 
 def main() -> None:
-    """Run one page for one visitor."""
+    """Show one page to one visitor."""
     st.set_page_config(
         page_title="twotower",
         page_icon=str(_FOLDER / "icon.svg"),

@@ -1,41 +1,41 @@
-"""What all visitors of the page share."""
+"""Resources that all visitors of the page share."""
 
 from contextlib import suppress
 
 import streamlit as st
 
-from app.settings import Settings, load_settings
-from app.workspace import Workspace
-from retrieval.errors import TwoTowerError
+from twotower.app.services.workspace import Workspace
+from twotower.app.settings import Settings, load_settings
+from twotower.retrieval.vocabulary.errors import TwoTowerError
 
-_chosen: list[Settings] = []
+_settings: list[Settings] = []
 
 
-def use(settings: Settings) -> None:
-    """Serve with these settings, in place of those of the environment."""
-    _chosen[:] = [settings]
+def use_settings(settings: Settings) -> None:
+    """Serve the page with these settings in place of those from the environment."""
+    _settings[:] = [settings]
 
 
 @st.cache_resource(show_spinner=False)
 def workspace() -> Workspace:
-    """The one index, its retriever and its jobs."""
-    return Workspace(_chosen[0] if _chosen else load_settings())
+    """The index, its retrievers and its jobs, once for all visitors."""
+    return Workspace(_settings[0] if _settings else load_settings())
 
 
 def warm_up() -> None:
-    """Load the encoder before the first question comes."""
-    with suppress(TwoTowerError):  # the page says so, to whom it concerns
+    """Load the encoder before the first question arrives."""
+    with suppress(TwoTowerError):  # the page shows it to the visitor who needs the encoder
         workspace().application.encoder().encode_questions(["ready"])
 
 
 def close() -> None:
-    """End what runs, and let go of the index."""
+    """Stop the jobs and close the index."""
     workspace().close()
     workspace.clear()
 
 
 def has_login() -> bool:
-    """Whether a login by OpenID Connect is configured, as Streamlit wants it."""
-    with suppress(Exception):  # the library's own, for a file that is missing or malformed
+    """Whether a login by OpenID Connect is configured in Streamlit's secrets."""
+    with suppress(Exception):  # Streamlit's own error where the file is missing or malformed
         return "auth" in st.secrets
     return False

@@ -1,7 +1,7 @@
 """Text of documents on the page: always text, never markup.
 
-Whatever is written as HTML goes through `Markup.format`, which escapes; whatever is a label of a
-Streamlit widget, which is Markdown, goes through `label`.
+HTML is built with `Markup.format`, which escapes its arguments. Labels of Streamlit widgets are
+Markdown, so their text goes through `label`.
 """
 
 import unicodedata
@@ -9,32 +9,35 @@ from collections.abc import Iterable
 
 from markupsafe import Markup
 
-from app.hits import escape_markdown
+from twotower.app.services.exports import escape_markdown
 
-# What turns the writing round, so that a name reads as another one.
-_TURNS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_UNSEEN = frozenset("\r\u00ad\u200b\u2060\ufeff")  # breaks and joins that show nothing
-_SHOWN = frozenset("\n\t")
+# Characters that change the writing direction, so that a name reads like another one.
+_DIRECTION_MARKS = frozenset(
+    "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+)
+_INVISIBLE = frozenset("\r\u00ad\u200b\u2060\ufeff")  # breaks and joiners without a glyph
+_WHITESPACE = frozenset("\n\t")
 
 
 def plain(text: str) -> str:
-    """Replace control characters, and those that turn the writing round, by a visible mark."""
+    """Replace control characters and direction marks by a visible character."""
     return "".join(
         "\N{REPLACEMENT CHARACTER}"
-        if c in _TURNS or (unicodedata.category(c) in ("Cc", "Cs") and c not in _SHOWN)
+        if c in _DIRECTION_MARKS
+        or (unicodedata.category(c) in ("Cc", "Cs") and c not in _WHITESPACE)
         else c
         for c in text
-        if c not in _UNSEEN
+        if c not in _INVISIBLE
     )
 
 
 def label(text: str) -> str:
-    """Make text a label: on one line, nothing in it is Markdown."""
+    """Turn text into a label: one line, with Markdown escaped."""
     return escape_markdown(" ".join(plain(text).split()))
 
 
 def marked(text: str, marks: Iterable[tuple[int, int]], kind: str = "term") -> Markup:
-    """Write a text as HTML, with stretches marked: offsets, half-open, in order."""
+    """Turn text into HTML and mark spans of it: half-open offsets, in order."""
     parts, at = [], 0
     for start, end in marks:
         if start < at:

@@ -1,6 +1,6 @@
-"""What Streamlit runs for each visitor; worker processes that import it do nothing."""
+"""Script that Streamlit runs for each visitor; worker processes that import it do nothing."""
 
 if __name__ == "__main__":
-    from ui.main import main
+    from twotower.ui.main import main
 
     main()

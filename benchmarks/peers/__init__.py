@@ -1,1 +1,1 @@
-"""Comparable systems on the same passages, the same model and the same machine."""
+"""Comparable systems on the same passages, with the same model, on the same machine."""

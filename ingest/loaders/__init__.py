@@ -1,36 +1,129 @@
-"""From a file to its elements: the table of formats, and one function for each way to read them."""
+"""The registry of file formats, and the function that reads a file by its suffix.
 
-import re
-import zipfile
+A new format takes one module with a loader and one line in `_FORMATS`; docs/extending.md shows an
+example.
+"""
+
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
-from ingest.elements import Limits, ParsedDocument
-from ingest.loaders import ocr
-from ingest.loaders.mail import load_eml, load_msg
-from ingest.loaders.markup import load_html, load_markdown, load_xml
-from ingest.loaders.office import load_docx, load_pptx
-from ingest.loaders.pdf import load_pdf
-from ingest.loaders.tables import load_delimited, load_workbook
-from ingest.loaders.text import read_text
-from ingest.loaders.unstructured import Headings, elements_of, parsed, partition
-from retrieval.errors import DocumentError
+from twotower.ingest.elements import Limits, ParsedDocument
+from twotower.ingest.loaders import ocr
+from twotower.ingest.loaders.archive import check_archive
+from twotower.ingest.loaders.direct import (
+    load_epub,
+    load_json,
+    load_odt,
+    load_org,
+    load_rst,
+    load_rtf,
+    load_text,
+    load_xls,
+)
+from twotower.ingest.loaders.mail import load_eml, load_mbox, load_msg
+from twotower.ingest.loaders.markup import load_html, load_markdown, load_xml
+from twotower.ingest.loaders.office import load_docx, load_pptx
+from twotower.ingest.loaders.pdf import load_pdf
+from twotower.ingest.loaders.tables import load_delimited, load_workbook
+from twotower.retrieval.vocabulary.errors import DocumentError
+from twotower.retrieval.vocabulary.text import normalised
 
 Loader = Callable[[Path, Limits], ParsedDocument]
-
-_ARCHIVES = frozenset({".docx", ".pptx", ".xlsx", ".xlsm", ".epub", ".odt"})
-_SMALL_ARCHIVE = 20 * 2**20  # bytes unpacked: below, no ratio hurts
 
 
 @dataclass(frozen=True, slots=True)
 class Format:
-    """One kind of file: its name for people, its suffixes, and how it is read."""
+    """One file format.
+
+    Attributes
+    ----------
+    name
+        Name for people, as in the README's table.
+    suffixes
+        File name suffixes, in lower case and with the dot.
+    load
+        Function that reads a file and returns its elements. It runs in a worker process.
+    archive
+        Whether the file is a zip archive, whose unpacked size is checked before it is read.
+    needs_ocr
+        Whether the format is read only where OCR is available.
+    """
 
     name: str
     suffixes: tuple[str, ...]
     load: Loader
+    archive: bool = False
+    needs_ocr: bool = False
+
+
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+
+_FORMATS = (
+    Format("PDF", (".pdf",), load_pdf),
+    Format("Plain text", (".txt", ".text", ".log"), load_text),
+    Format("JSON", (".json",), load_json),
+    Format("Markdown", (".md", ".markdown"), load_markdown),
+    Format("HTML", (".html", ".htm", ".xhtml"), load_html),
+    Format("XML", (".xml",), load_xml),
+    Format("Word", (".docx",), load_docx, archive=True),
+    Format("PowerPoint", (".pptx",), load_pptx, archive=True),
+    Format("Excel", (".xlsx", ".xlsm"), load_workbook, archive=True),
+    Format("Excel 97", (".xls",), load_xls),
+    Format("Comma-separated", (".csv",), load_delimited),
+    Format("Tab-separated", (".tsv",), load_delimited),
+    Format("E-mail", (".eml",), load_eml),
+    Format("Mailbox", (".mbox",), load_mbox),
+    Format("Outlook mail", (".msg",), load_msg),
+    Format("E-book", (".epub",), load_epub, archive=True),
+    Format("OpenDocument", (".odt",), load_odt, archive=True),
+    Format("Rich text", (".rtf",), load_rtf),
+    Format("reStructuredText", (".rst",), load_rst),
+    Format("Picture (with OCR)", _PICTURES, ocr.load_picture, needs_ocr=True),
+    Format("Org mode", (".org",), load_org),
+)
+
+FORMATS: dict[str, Format] = {suffix: f for f in _FORMATS for suffix in f.suffixes}
+
+
+def register(added: Format) -> None:
+    """Add a format from outside this package.
+
+    Worker processes that start later know the format as well; they import the module of its loader.
+
+    Raises
+    ------
+    TypeError
+        If the loader is not a function that another process can import by its name.
+    ValueError
+        If a suffix is malformed or belongs to another format.
+    """
+    for suffix in added.suffixes:
+        if not suffix.startswith(".") or suffix != suffix.lower():
+            raise ValueError(f"suffix {suffix!r} must begin with a dot and be in lower case")
+        if FORMATS.get(suffix, added) != added:
+            raise ValueError(f"suffix {suffix!r} belongs to the format {FORMATS[suffix].name!r}")
+    if not _importable(added.load):
+        raise TypeError(
+            f"the loader of {added.name!r} must be a function at the top level of a module that "
+            "worker processes can import, and not of the main script"
+        )
+    FORMATS.update(dict.fromkeys(added.suffixes, added))
+
+
+def _importable(load: Loader) -> bool:
+    """Whether another process can import the function, or the one of a `functools.partial`."""
+    try:
+        pickle.dumps(load)
+    except (pickle.PicklingError, AttributeError, TypeError):
+        return False
+    return getattr(getattr(load, "func", load), "__module__", None) != "__main__"
+
+
+def registered() -> tuple[Format, ...]:
+    """List the formats that `register` has added."""
+    return tuple(dict.fromkeys(f for f in FORMATS.values() if f not in _FORMATS))
 
 
 def load(path: Path, limits: Limits) -> ParsedDocument:
@@ -39,86 +132,26 @@ def load(path: Path, limits: Limits) -> ParsedDocument:
     Raises
     ------
     DocumentError
-        With one line that tells the owner of the file what is wrong with it.
+        With one line that explains to the owner of the file what is wrong with it.
     """
-    if path.suffix.lower() in _ARCHIVES:
-        _check_archive(path, limits)
-    document = FORMATS[path.suffix.lower()].load(path, limits)
+    file_format = FORMATS[path.suffix.lower()]
+    if file_format.archive:
+        check_archive(path, limits)
+    document = _normalised(file_format.load(path, limits))
     if not any(element.text.strip() for element in document.elements):
-        raise DocumentError("the file has no text in it", "no-text")
+        raise DocumentError("the file contains no text", "no-text")
     return document if document.title.strip() else replace(document, title=path.stem)
 
 
+def _normalised(document: ParsedDocument) -> ParsedDocument:
+    """Normalise the text; a loader that gives boxes of lines does it, because offsets change."""
+    elements = (
+        element if element.lines else replace(element, text=normalised(element.text))
+        for element in document.elements
+    )
+    return replace(document, title=normalised(document.title), elements=tuple(elements))
+
+
 def readable_suffixes() -> frozenset[str]:
-    """Tell which files are worth finding: pictures only where their text can be recognised."""
-    pictures = set() if ocr.available() else set(ocr.SUFFIXES)
-    return frozenset(set(FORMATS) - pictures)
-
-
-def _check_archive(path: Path, limits: Limits) -> None:
-    """Refuse an archive that unpacks to too much; archives inside it are never opened.
-
-    Python's zipfile reads no more of an entry than its directory entry claims, so the claims are
-    what counts.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            expanded = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, OSError):
-        return  # the loader tells what is wrong with it
-    ratio = expanded / max(path.stat().st_size, 1)
-    if expanded > limits.max_expanded_mb * 2**20:
-        raise DocumentError(
-            f"the file unpacks to {expanded / 2**20:.0f} MB, the limit is "
-            f"{limits.max_expanded_mb} MB (TWOTOWER_MAX_EXPANDED_MB)",
-            "archive-bomb",
-        )
-    if expanded > _SMALL_ARCHIVE and ratio > limits.max_expansion:
-        raise DocumentError(
-            f"the file unpacks to {ratio:.0f} times its size, the limit is "
-            f"{limits.max_expansion} (TWOTOWER_MAX_EXPANSION)",
-            "archive-bomb",
-        )
-
-
-def _load_text(module: str, headings: Headings, path: Path, _limits: Limits) -> ParsedDocument:
-    text = read_text(path)
-    partitions = partition(module, {"text": text}) if text.strip() else []
-    return parsed("", elements_of(partitions, headings))
-
-
-def _load_org(path: Path, limits: Limits) -> ParsedDocument:
-    """Org mode; its title is a keyword that does not reach the text."""
-    document = _load_file("org", "marked", path, limits)
-    named = re.search(r"^#\+title:[ \t]*(.+)$", read_text(path), re.MULTILINE | re.IGNORECASE)
-    return replace(document, title=named[1].strip()) if named else document
-
-
-def _load_file(module: str, headings: Headings, path: Path, _limits: Limits) -> ParsedDocument:
-    return parsed("", elements_of(partition(module, {"filename": str(path)}), headings))
-
-
-_FORMATS = (
-    Format("PDF", (".pdf",), load_pdf),
-    Format("Plain text", (".txt", ".text", ".log"), partial(_load_text, "text", "guessed")),
-    Format("JSON", (".json",), partial(_load_text, "text", "none")),
-    Format("Markdown", (".md", ".markdown"), load_markdown),
-    Format("HTML", (".html", ".htm", ".xhtml"), load_html),
-    Format("XML", (".xml",), load_xml),
-    Format("Word", (".docx",), load_docx),
-    Format("PowerPoint", (".pptx",), load_pptx),
-    Format("Excel", (".xlsx", ".xlsm"), load_workbook),
-    Format("Excel 97", (".xls",), partial(_load_file, "xlsx", "none")),
-    Format("Comma-separated", (".csv",), load_delimited),
-    Format("Tab-separated", (".tsv",), load_delimited),
-    Format("E-mail", (".eml",), load_eml),
-    Format("Outlook mail", (".msg",), load_msg),
-    Format("E-book", (".epub",), partial(_load_file, "epub", "marked")),
-    Format("OpenDocument", (".odt",), partial(_load_file, "odt", "guessed")),
-    Format("Rich text", (".rtf",), partial(_load_file, "rtf", "marked")),
-    Format("reStructuredText", (".rst",), partial(_load_file, "rst", "marked")),
-    Format("Picture (with OCR)", ocr.SUFFIXES, ocr.load_picture),
-    Format("Org mode", (".org",), _load_org),
-)
-
-FORMATS: dict[str, Format] = {suffix: f for f in _FORMATS for suffix in f.suffixes}
+    """Return the suffixes that can be read here; pictures need OCR."""
+    return frozenset(s for s, f in FORMATS.items() if ocr.available() or not f.needs_ocr)

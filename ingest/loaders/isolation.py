@@ -1,16 +1,25 @@
-"""Parsing in worker processes: a parser that hangs, swallows memory or aborts costs one file."""
+"""Parsing in worker processes: a parser that hangs, runs out of memory or aborts costs one file."""
 
 import multiprocessing
 import os
 import signal
+import sys
+import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import TimeoutError as FutureTimeout
+from contextlib import suppress
+from multiprocessing.connection import wait
 from types import TracebackType
 from typing import Any, Self
 
 from pebble import ProcessExpired, ProcessFuture, ProcessPool
 
-from retrieval.errors import DocumentError
+from twotower.ingest.loaders import Format, register, registered
+from twotower.retrieval.vocabulary.errors import DocumentError
+
+if sys.platform == "linux":
+    import fcntl
 
 
 class Workers:
@@ -19,36 +28,43 @@ class Workers:
     Parameters
     ----------
     count
-        How many.
+        Number of processes.
     seconds
-        The most that one file may take; then its worker is killed.
+        Maximum time for one file; after it, the worker is killed.
     memory_mb
-        The most address space of one worker, in MiB, where the system can limit it.
+        Maximum address space of one worker, in MiB, if the system can limit it.
     parsers
-        Whether workers start with the parsers loaded: seconds once, for many files.
+        Whether workers start with the parsers loaded. That takes seconds once, and pays for many
+        files.
     """
 
     def __init__(self, count: int, seconds: float, memory_mb: int, *, parsers: bool = True) -> None:
         context: Any = multiprocessing.get_context("forkserver" if parsers else "spawn")
         if parsers:
-            context.set_forkserver_preload(["ingest.loaders.preload"])
+            context.set_forkserver_preload(["twotower.ingest.loaders.preload"])
         self._seconds = seconds
         self._memory_mb = memory_mb
         self._pool = ProcessPool(
-            max_workers=count, context=context, initializer=_begin, initargs=(memory_mb,)
+            max_workers=count,
+            context=context,
+            initializer=_start_worker,
+            initargs=(memory_mb, registered() if parsers else ()),
         )
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "ProcessFuture[Any]":
         """Start ``function(*arguments)`` in a worker as soon as one is free."""
-        return self._pool.schedule(function, args=list(arguments), timeout=self._seconds)
+        return self._pool.schedule(
+            _with_limit, args=[self._seconds, function, *arguments], timeout=self._seconds
+        )
 
     def result(self, future: "ProcessFuture[Any]") -> Any:
-        """Wait for what a worker returns.
+        """Wait for the result of a worker.
 
         Raises
         ------
         DocumentError
-            What the worker raised, or ``timeout``, ``memory``, ``crashed``, ``unreadable``.
+            The error that the worker raised, or ``timeout``, ``memory``, ``crashed``,
+            ``unreadable`` or ``malformed``.
         """
         try:
             return future.result()
@@ -56,25 +72,26 @@ class Workers:
             raise
         except FutureTimeout as error:
             raise DocumentError(
-                f"reading it took longer than {self._seconds:g} s (TWOTOWER_PARSE_SECONDS)",
+                f"reading the file took longer than {self._seconds:g} s (TWOTOWER_PARSE_SECONDS)",
                 "timeout",
             ) from error
         except MemoryError as error:
             raise DocumentError(
-                f"reading it needs more than {self._memory_mb} MB (TWOTOWER_PARSE_MEMORY_MB)",
+                f"reading the file needs more than {self._memory_mb} MB of memory "
+                "(TWOTOWER_PARSE_MEMORY_MB)",
                 "memory",
             ) from error
         except ProcessExpired as error:
             raise DocumentError(
-                f"the parser crashed on it (exit code {error.exitcode}): the file is malformed",
+                f"the parser crashed (exit code {error.exitcode}): the file is malformed",
                 "crashed",
             ) from error
         except OSError as error:
-            raise DocumentError(f"cannot be read: {error.strerror or error}") from error
+            raise DocumentError(f"the file cannot be read: {error.strerror or error}") from error
         except Exception as error:  # the per-file boundary: whatever a parser raises
             reason = (str(error).strip().splitlines() or ["no reason given"])[0]
             raise DocumentError(
-                f"the parser failed on it ({type(error).__name__}: {reason})", "malformed"
+                f"the parser failed ({type(error).__name__}: {reason})", "malformed"
             ) from error
 
     def __enter__(self) -> Self:
@@ -93,19 +110,61 @@ class Workers:
         self._pool.join()
 
 
-def _begin(memory_mb: int) -> None:
-    """Limit the worker's memory, and keep what parsers print away from the person's terminal.
+def _with_limit(seconds: float, function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function with a limit of processor time that is well above its time limit.
 
-    Ctrl-C reaches every process of a terminal; what it means is the main process's to decide.
+    The main process ends a worker that takes too long; this limit is for one that it cannot end.
     """
+    with suppress(ImportError, ValueError, OSError):
+        import resource  # not on Windows
+
+        used = time.process_time()
+        limit = int(used + 2 * seconds * (os.cpu_count() or 1)) + 1
+        resource.setrlimit(resource.RLIMIT_CPU, (limit, resource.RLIM_INFINITY))
+    return function(*arguments)
+
+
+def _end_with_parent() -> None:
+    """End this process at once when the main process ends, whatever it does at that moment.
+
+    The main process holds one end of a pipe. On Linux the kernel sends SIGIO when that end closes,
+    and SIGIO ends the process, also inside a loop of a library that never returns to Python.
+    Elsewhere a thread waits for it.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+    pipe = parent.sentinel
+
+    def watch(seconds: float | None) -> None:
+        if wait([pipe], seconds):
+            os._exit(1)
+
+    if sys.platform == "linux":
+        signal.signal(signal.SIGIO, signal.SIG_DFL)
+        fcntl.fcntl(pipe, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(pipe, fcntl.F_SETFL, fcntl.fcntl(pipe, fcntl.F_GETFL) | os.O_ASYNC)
+        watch(0)  # it may have ended before the kernel was told
+    else:
+        threading.Thread(target=watch, args=(None,), daemon=True).start()
+
+
+def _start_worker(memory_mb: int, formats: tuple[Format, ...]) -> None:
+    """Register formats, limit the worker's memory, and hide the output of parsers.
+
+    Ctrl-C reaches every process of a terminal; only the main process acts on it.
+    """
+    _end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    nowhere = os.open(os.devnull, os.O_RDWR)
+    for added in formats:
+        register(added)
+    null = os.open(os.devnull, os.O_RDWR)
     for stream in (1, 2):
-        os.dup2(nowhere, stream)
+        os.dup2(null, stream)
     try:
-        import resource  # noqa: PLC0415 - not on Windows
+        import resource  # not on Windows
 
         size = memory_mb * 2**20
         resource.setrlimit(resource.RLIMIT_AS, (size, size))
     except (ImportError, ValueError, OSError):
-        return  # the system has no such limit; the time limit still holds
+        return  # the system has no such limit; the time limit still applies

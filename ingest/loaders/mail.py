@@ -1,74 +1,187 @@
-"""Mail: the subject is the title, and who wrote to whom and when can be found."""
+"""Mail: the subject becomes the title, and attachments are read as parts of the mail."""
 
 import email
 import email.policy
+import mailbox
+import tempfile
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from email.message import EmailMessage
-from pathlib import Path
+from pathlib import Path, PurePath
 
-from ingest.elements import Element, Limits, ParsedDocument
-from ingest.loaders.markup import page_elements
-from ingest.loaders.unstructured import elements_of, partition
-from retrieval.errors import DocumentError
+from twotower.ingest.elements import Element, Limits, ParsedDocument
+from twotower.ingest.loaders.markup import page_elements
+from twotower.ingest.loaders.text import decode
+from twotower.ingest.loaders.unstructured import elements_of, partition
+from twotower.retrieval.vocabulary.errors import DocumentError
 
-
-def load_eml(path: Path, _limits: Limits) -> ParsedDocument:
-    """A mail as it was sent, and the mails that it forwards.
-
-    Read by the standard library: `unstructured` refuses forwarded messages and unknown charsets,
-    and gives a mail without a date that of its file.
-    """
-    message = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-    if not isinstance(message, EmailMessage) or not (message.keys() or message.get_payload()):
-        raise DocumentError("is no mail", "malformed")
-    return ParsedDocument(str(message["subject"] or ""), tuple(_message(message)))
+_DEEPEST = 4  # mails within mails
+_MOST_PARTS = 500  # of one mail
+_FULLER = 4  # times as many words in the HTML part: then the plain part only refers to it
+_HEADERS = ("Subject", "From", "To", "Cc", "Date")
+_RAW = "surrogateescape"  # how the standard library keeps bytes of headers that are not ASCII
 
 
-def _message(message: EmailMessage) -> Iterator[Element]:
-    names = ("Subject", "From", "To", "Cc", "Date")
-    yield from _head((name, str(message[name] or "")) for name in names)
-    body = message.get_body(("plain", "html"))
-    if body is not None:
-        text = _content(body)  # type: ignore[arg-type]
-        if body.get_content_subtype() == "html":
-            yield from page_elements(text)
-        else:
-            yield from _paragraphs(text)
-    for part in message.iter_attachments() if message.is_multipart() else ():
-        if part.get_content_type() == "message/rfc822":
+class _Mail:
+    """Reads one mail with its parts, and collects warnings."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.warnings: list[str] = []
+        self._limits = limits
+        self._parts = 0
+
+    def message(self, message: EmailMessage, depth: int = 0) -> Iterator[Element]:
+        """Yield the header lines of a mail and the text of its parts."""
+        yield from _header_lines((name, _header(message, name)) for name in _HEADERS)
+        yield from self._part(message, depth)
+
+    def _part(self, part: EmailMessage, depth: int) -> Iterator[Element]:
+        self._parts += 1
+        name = part.get_filename() or ""
+        if self._parts > _MOST_PARTS or depth > _DEEPEST:
+            self.warnings.append(
+                f"attachment {name or part.get_content_type()}: too many or too deep"
+            )
+        elif part.get_content_type() == "message/rfc822":
             for forwarded in part.iter_parts():
-                yield from _message(forwarded)  # type: ignore[arg-type]
-        elif part.get_filename():
-            yield Element(f"Attachment: {part.get_filename()}")
+                yield from self.message(forwarded, depth + 1)  # type: ignore[arg-type]
+        elif part.get_content_type() == "multipart/alternative":
+            yield from self._best(list(part.iter_parts()), depth)  # type: ignore[arg-type]
+        elif part.is_multipart():
+            for inner in part.iter_parts():
+                yield from self._part(inner, depth + 1)  # type: ignore[arg-type]
+        elif name:
+            yield from self._attachment(part, name)
+        elif part.get_content_type() == "text/html":
+            yield from page_elements(_content(part))
+        elif part.get_content_maintype() == "text":
+            yield from _paragraphs(_content(part))
+
+    def _best(self, parts: list[EmailMessage], depth: int) -> Iterator[Element]:
+        """Yield the plain part, or another one if the plain part is blank or only refers to it."""
+        found = [list(self._part(part, depth + 1)) for part in parts]
+        words = [sum(len(element.text.split()) for element in elements) for elements in found]
+        plain = next(
+            (n for n, part in enumerate(parts) if part.get_content_type() == "text/plain"), None
+        )
+        if plain is not None and words[plain] and words[plain] * _FULLER >= max(words):
+            yield from found[plain]
+        elif found:
+            yield from found[words.index(max(words))]
+
+    def _attachment(self, part: EmailMessage, name: str) -> Iterator[Element]:
+        """Yield the name of an attachment as a heading, and its text; or name it in a warning."""
+        from twotower.ingest.loaders import load, readable_suffixes  # which import this module
+
+        yield Element(f"Attachment: {name}", "heading", 1)
+        suffix = PurePath(name).suffix.lower()
+        if suffix not in readable_suffixes():
+            self.warnings.append(f"attachment {name}: no loader reads '{suffix or name}' files")
+            return
+        data = part.get_payload(decode=True)
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"attachment{suffix}"
+            path.write_bytes(data if isinstance(data, bytes) else b"")
+            try:
+                document = load(path, self._limits)
+            except DocumentError as error:
+                self.warnings.append(f"attachment {name}: {error}")
+                return
+        self.warnings += (f"attachment {name}: {warning}" for warning in document.warnings)
+        for element in document.elements:
+            level = element.level + 1 if element.kind == "heading" else 0
+            yield replace(element, level=level, page=None, lines=())  # its pages are not the mail's
+
+
+def load_eml(path: Path, limits: Limits) -> ParsedDocument:
+    """Read a mail, the mails that it forwards, and its attachments.
+
+    The standard library reads them: `unstructured` refuses forwarded messages and unknown
+    charsets, and gives a mail without a date the date of its file.
+    """
+    message = _parsed(path.read_bytes())
+    if not (message.keys() or message.get_payload()):
+        raise DocumentError("the file is not a mail", "malformed")
+    mail = _Mail(limits)
+    elements = tuple(mail.message(message))
+    return ParsedDocument(_header(message, "subject"), elements, warnings=tuple(mail.warnings))
+
+
+def load_mbox(path: Path, limits: Limits) -> ParsedDocument:
+    """Read a mailbox: each mail under its subject as a heading."""
+    elements: list[Element] = []
+    mail = _Mail(limits)
+    with path.open("rb") as stream:
+        if not stream.read(5) == b"From ":
+            raise DocumentError(
+                "the file is not a mailbox: it must begin with 'From '", "malformed"
+            )
+    box = mailbox.mbox(path, create=False)
+    for key in box.keys():  # noqa: SIM118 - a mailbox yields messages
+        message = _parsed(box.get_bytes(key))
+        subject = _header(message, "subject") or "(no subject)"
+        elements.append(Element(subject, "heading", 1))
+        for element in mail.message(message):
+            level = element.level + 1 if element.kind == "heading" else 0
+            elements.append(replace(element, level=level))
+    box.close()
+    return ParsedDocument(path.stem, tuple(elements), warnings=tuple(mail.warnings))
+
+
+def _parsed(data: bytes) -> EmailMessage:
+    message = email.message_from_bytes(data, policy=email.policy.default)
+    assert isinstance(message, EmailMessage)  # what the policy makes
+    return message
+
+
+def _header(message: EmailMessage, name: str) -> str:
+    """Return a header's text; bytes that are not declared are decoded as those of a text."""
+    try:
+        text = str(message[name] or "")
+        raw = next((v for k, v in message.raw_items() if k.lower() == name.lower()), "")
+    except (ValueError, IndexError, AttributeError, TypeError):
+        return ""  # the standard library fails on some malformed addresses
+    if any("\udc80" <= letter <= "\udcff" for letter in str(raw)):
+        text = decode(str(raw).encode("utf-8", _RAW)) or text
+    return text
 
 
 def _content(part: EmailMessage) -> str:
+    """Decode a part: as it declares, if the bytes are valid in that charset, else as a text."""
+    payload = part.get_payload(decode=True)
+    if not isinstance(payload, bytes):
+        return ""
+    charset = part.get_content_charset("")
     try:
-        return str(part.get_content())
-    except (LookupError, UnicodeError):  # a charset that nobody knows
-        payload = part.get_payload(decode=True)
-        return payload.decode("utf-8", "replace") if isinstance(payload, bytes) else ""
+        text = payload.decode(charset) if charset and charset != "us-ascii" else None
+    except (LookupError, UnicodeDecodeError):
+        text = None
+    if text is None:
+        text = decode(payload, charset) or payload.decode("utf-8", "replace")
+    return text.replace("\r\n", "\n").removeprefix("\ufeff")
 
 
 def _paragraphs(text: str) -> Iterator[Element]:
-    for paragraph in text.replace("\r\n", "\n").split("\n\n"):
+    for paragraph in text.split("\n\n"):
         if paragraph.strip():
             yield Element(paragraph.strip("\n"))
 
 
-def _head(fields: Iterable[tuple[str, str]]) -> Iterator[Element]:
+def _header_lines(fields: Iterable[tuple[str, str]]) -> Iterator[Element]:
     lines = [f"{name}: {' '.join(value.split())}" for name, value in fields if value.strip()]
     if lines:
         yield Element("\n".join(lines), "lines")
 
 
 def load_msg(path: Path, _limits: Limits) -> ParsedDocument:
-    """A mail as Outlook keeps it."""
-    partitions = partition("msg", {"filename": str(path)})
+    """Read a mail that Outlook saved."""
+    from unstructured.partition.msg import partition_msg
+
+    partitions = partition(partition_msg, filename=str(path))
     if not partitions:
         return ParsedDocument("", ())
     metadata = partitions[0].metadata
-    head = _head(
+    header = _header_lines(
         (name, ", ".join(value) if isinstance(value, list) else value or "")
         for name, value in (
             ("Subject", metadata.subject),
@@ -76,5 +189,5 @@ def load_msg(path: Path, _limits: Limits) -> ParsedDocument:
             ("To", metadata.sent_to),
         )
     )
-    elements = (*head, *elements_of(partitions, "none"))
+    elements = (*header, *elements_of(partitions, "none"))
     return ParsedDocument(metadata.subject or "", elements)

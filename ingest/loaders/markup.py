@@ -1,119 +1,140 @@
-"""HTML, Markdown and XML: prepared so that `unstructured` loses none of their text."""
+"""HTML, Markdown and XML."""
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
+from functools import cache
+from html import escape
 from pathlib import Path
 from typing import Any
 
-from ingest.elements import Element, Limits, ParsedDocument
-from ingest.loaders.text import read_text
-from ingest.loaders.unstructured import elements_of, parsed, partition
-from retrieval.errors import DocumentError
+import yaml
 
-# What `unstructured` leaves out with all that is in it, and what it reads instead.
-_READABLE = {
-    "details": "div",
-    "summary": "p",
-    "figure": "div",
-    "figcaption": "p",
-    "textarea": "p",
-    "button": "p",
-    "noscript": "div",
-    "dialog": "div",
-    "fieldset": "div",
-    "legend": "p",
-}
-_DEEPEST = 100  # levels; libxml2 gives up at about 256 and drops the rest without a word
-_CODE = re.compile(r"(^```.*?^```|^~~~.*?^~~~|`[^`\n]+`)", re.DOTALL | re.MULTILINE)
-_TAG = re.compile(r"<(/?)([A-Za-z][\w-]*)([^<>]*)>")
-_FRONT_MATTER = re.compile(r"---\n((?:(?:[\w-]+:|[ \t-]|#).*\n|\n)+?)---\n")
+from twotower.ingest.elements import Element, Limits, ParsedDocument
+from twotower.ingest.loaders.html import read_html
+from twotower.ingest.loaders.text import read_text
+from twotower.ingest.loaders.unstructured import parsed
+from twotower.retrieval.vocabulary.errors import DocumentError
+
+_FRONT_MATTER = re.compile(r"---[ \t]*\n(?=\S)(.*?\n)(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+# Tags that a text mentions more often than it uses them: alone in a line of text they are words.
+_MENTIONED = frozenset(
+    {"body", "button", "form", "frame", "head", "html", "iframe", "input", "link", "meta"}
+    | {"option", "script", "select", "style", "template", "textarea", "title"}
+)
+_TAG = re.compile(r"</?([A-Za-z][\w-]*)([^<>]*?)/?>|<!--")
+_ATTRIBUTES = re.compile(
+    r"""(?:\s+[\w:@.-]+\s*=\s*(?:"[^"]*"|'[^']*'|[^\s"'=<>`]+)"""
+    r"|\s+(?:open|checked|disabled|hidden|controls|reversed|nowrap))*\s*"
+)
+_SWALLOWS = re.compile(r"<(script|style|textarea|title|template)\b", re.IGNORECASE)
+_FOOTNOTE = re.compile(r"^( {0,3})\[(\^[^\]\n]+\]:)", re.MULTILINE)
+# The parser takes quadratic time for brackets that nothing closes.
+_BRACKETS = re.compile(r"\[{20,}")
+_WIKI_LINK = re.compile(r"!?\[\[([^\]|\n]+)(?:\|([^\]\n]+))?\]\]")
+_CALLOUT = re.compile(r"^\[!(\w+)\][+-]?[ \t]*")
 
 
 def load_html(path: Path, _limits: Limits) -> ParsedDocument:
-    """Web pages, without their navigation, header and footer."""
-    text = read_text(path)
-    return _page(text) if text.strip() else ParsedDocument("", ())
+    """Read a web page without its menus."""
+    text = read_text(path, markup=True)
+    return _titled(read_html(text)) if text.strip() else ParsedDocument("", ())
 
 
 def load_markdown(path: Path, _limits: Limits) -> ParsedDocument:
-    """Markdown; front matter gives the title and is not part of the text."""
-    import markdown  # noqa: PLC0415 - keeps the start of every command short
+    """Read Markdown: CommonMark with tables, front matter, and the links and callouts of Obsidian.
 
+    The title can come from front matter, which is not part of the text.
+    """
     text = read_text(path)
     title = ""
-    said = ""
-    front = _FRONT_MATTER.match(text)
-    if front:
-        text = text[front.end() :]
-        said = front[1]
-        named = re.search(r"^title:\s*['\"]?(.+?)['\"]?\s*$", front[1], re.MULTILINE)
-        title = named[1] if named else ""
+    front_matter = ""
+    block = _FRONT_MATTER.match(text)
+    if block and (keys := _yaml(block[1])):
+        text = text[block.end() :]
+        front_matter = block[1]
+        title = str(keys.get("title") or "").strip()
     if not text.strip():
         return ParsedDocument("", ())
-    html = markdown.markdown(_placeholders_kept(text), extensions=["tables", "fenced_code"])
-    document = _page(f"<html><body>{html}</body></html>")
-    return ParsedDocument(title or document.title, document.elements, front_matter=said)
+    text = _FOOTNOTE.sub(r"\1\\[\2", text)
+    text = _BRACKETS.sub(lambda run: r"\[" * len(run[0]), text)
+    page = _parser().render(text)
+    document = _titled(read_html(f"<html><body>{page}</body></html>"))
+    return replace(document, title=title or document.title, front_matter=front_matter)
 
 
-def _placeholders_kept(text: str) -> str:
-    """Escape what looks like a tag and is none, such as <PART-NO>, outside of code."""
-    from lxml.html.defs import tags  # noqa: PLC0415 - keeps the start of every command short
+def _yaml(text: str) -> dict[Any, Any]:
+    try:
+        content = yaml.safe_load(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
 
-    def escaped(match: re.Match[str]) -> str:
-        return match[0] if match[2].lower() in tags else f"&lt;{match[0][1:-1]}&gt;"
 
-    parts = _CODE.split(text)
-    return "".join(part if n % 2 else _TAG.sub(escaped, part) for n, part in enumerate(parts))
+@cache
+def _parser() -> Any:
+    from markdown_it import MarkdownIt
+
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    parser.add_render_rule("html_inline", _inline_html)
+    parser.add_render_rule("html_block", _html_block)
+    parser.add_render_rule("text", _text)
+    return parser
+
+
+def _inline_html(_renderer: Any, tokens: Any, index: int, _options: Any, _env: Any) -> str:
+    """Keep what is HTML, and escape what only looks like it, such as <PART-NO> or a<b and c>d."""
+    content: str = tokens[index].content
+    tag = _TAG.match(content)
+    known = tag is not None and (
+        tag[1] is None or (_is_tag(tag[1]) and _ATTRIBUTES.fullmatch(tag[2]) is not None)
+    )
+    mentioned = tag is not None and (tag[1] or "").lower() in _MENTIONED and not tag[2].strip()
+    return content if known and not mentioned else escape(content, quote=False)
+
+
+def _html_block(_renderer: Any, tokens: Any, index: int, _options: Any, _env: Any) -> str:
+    """Keep a block of HTML, unless its tag is unknown or would hide the text behind it."""
+    content: str = tokens[index].content
+    tag = _TAG.search(content)
+    opened = _SWALLOWS.search(content)
+    unclosed = opened is not None and f"</{opened[1].lower()}" not in content.lower()
+    if unclosed or (tag is not None and tag[1] is not None and not _is_tag(tag[1])):
+        paragraphs = re.split(r"\n[ \t]*\n", content)
+        return "".join(f"<p>{escape(part, quote=False)}</p>" for part in paragraphs)
+    return content
+
+
+def _text(_renderer: Any, tokens: Any, index: int, _options: Any, _env: Any) -> str:
+    content = _WIKI_LINK.sub(lambda link: link[2] or link[1], tokens[index].content)
+    if index == 0:
+        content = _CALLOUT.sub(lambda callout: f"{callout[1].capitalize()}: ", content)
+    return escape(content, quote=False)
+
+
+def _is_tag(name: str) -> bool:
+    from lxml.html.defs import tags
+
+    return name.lower() in tags
 
 
 def page_elements(text: str) -> tuple[Element, ...]:
-    """Read a piece of HTML, such as a mail's body."""
-    return _page(text).elements if text.strip() else ()
+    """Read a part of HTML, such as the body of a mail."""
+    return read_html(text).elements if text.strip() else ()
 
 
-def _page(text: str) -> ParsedDocument:
-    from lxml import etree, html  # noqa: PLC0415 - keeps the start of every command short
-
-    parser = html.HTMLParser(encoding="utf-8", huge_tree=True)
-    try:
-        tree = html.document_fromstring(text.encode("utf-8", "replace"), parser)
-    except etree.ParserError:
-        return ParsedDocument("", ())
-    title = " ".join((tree.findtext(".//title") or "").split())
-    left_out = "//nav | //body/header[not(.//h1)] | //body/footer | //script | //style | //template"
-    for element in tree.xpath(left_out):
-        element.drop_tree()
-    for caption in tree.xpath("//table/caption"):
-        table = caption.getparent()
-        caption.tag = "p"
-        table.addprevious(caption)
-    for element in list(tree.iter(*_READABLE)):
-        element.tag = _READABLE[element.tag]
-    _flatten(tree)
-    page = html.tostring(tree, encoding="unicode")
-    return parsed(title, elements_of(partition("html", {"text": page}), "marked"))
-
-
-def _flatten(tree: Any) -> None:
-    """Take tags away that stand deeper than any reader looks; their text stays."""
-    depths = {tree: 0}
-    deep = []
-    for element in tree.iter():
-        parent = element.getparent()
-        depths[element] = depths.get(parent, 0) + 1
-        if depths[element] > _DEEPEST and isinstance(element.tag, str):
-            deep.append(element)
-    for element in reversed(deep):
-        element.drop_tag()
+def _titled(document: ParsedDocument) -> ParsedDocument:
+    """Take the first heading of the highest level as the title, if the page has none."""
+    return parsed(document.title, iter(document.elements))
 
 
 def load_xml(path: Path, _limits: Limits) -> ParsedDocument:
-    """XML: one line for each element that has text or attributes, with its name.
+    """Read XML as one line for each element with text or attributes, with the element's name.
 
-    No external entity is read, and libxml2 stops internal ones that unfold without end. Where one
-    cannot be resolved, none is.
+    No external entity is read, and libxml2 stops internal entities that expand without end. If one
+    entity cannot be resolved, none is.
     """
-    from lxml import etree  # noqa: PLC0415 - keeps the start of every command short
+    from lxml import etree
 
     def parse(entities: str | bool) -> Any:
         parser = etree.XMLParser(resolve_entities=entities, no_network=True, load_dtd=False)
@@ -125,7 +146,9 @@ def load_xml(path: Path, _limits: Limits) -> ParsedDocument:
         except etree.XMLSyntaxError:
             root = parse(False)
     except etree.XMLSyntaxError as error:
-        raise DocumentError(f"is not well-formed XML ({error.msg})", "malformed") from error
+        raise DocumentError(
+            f"the file is not well-formed XML ({error.msg})", "malformed"
+        ) from error
     lines = list(_lines(etree.iterwalk(root, events=("start", "end")), root))
     return ParsedDocument(path.stem, (Element("\n".join(lines), "lines"),))
 
@@ -139,11 +162,11 @@ def _lines(walk: Any, root: Any) -> Iterator[str]:
             if tail and element is not root:
                 yield tail
             continue
-        attributes = (f"{_local(key)} {value}" for key, value in element.items())
+        attributes = (f"{_local_name(key)} {value}" for key, value in element.items())
         parts = [*attributes, " ".join((element.text or "").split())]
         if any(parts):
-            yield f"{_local(element.tag)}: {', '.join(part for part in parts if part)}"
+            yield f"{_local_name(element.tag)}: {', '.join(part for part in parts if part)}"
 
 
-def _local(name: str) -> str:
+def _local_name(name: str) -> str:
     return name.rpartition("}")[2]

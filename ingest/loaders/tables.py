@@ -1,28 +1,31 @@
 """Delimited text and workbooks, cell by cell as they are written.
 
-Not by `unstructured`: it guesses the delimiter from letters of the data, refuses ragged rows, and
-its data frames turn `NA` into nothing and 4711 into 4711.0.
+`unstructured` does not read them: it guesses the delimiter from letters of the data, refuses rows
+of different lengths, and its data frames drop `NA` and turn 4711 into 4711.0.
 """
 
 import csv
 import io
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
-from datetime import datetime, time
 from pathlib import Path
 from typing import Any
 
-from ingest.elements import Element, Limits, ParsedDocument
-from ingest.loaders.text import read_text
-from retrieval.errors import DocumentError
+from twotower.ingest.elements import Element, Limits, ParsedDocument
+from twotower.ingest.loaders.number_formats import shown
+from twotower.ingest.loaders.text import read_text
+from twotower.retrieval.vocabulary.errors import DocumentError
 
 _DELIMITERS = (",", ";", "\t", "|")
 _SAMPLED = 50  # rows
 _CELLS_MAX = 5_000_000
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z0-9:]+)"')
+_MERGED_MAX = 10_000
 
 
 def load_delimited(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read comma- or tab-separated values, or their like."""
+    """Read comma-separated, tab-separated or similar values."""
     text = read_text(path)
     delimiter = "\t" if path.suffix.lower() == ".tsv" else _delimiter(text)
     csv.field_size_limit(2**31 - 1)
@@ -32,12 +35,12 @@ def load_delimited(path: Path, _limits: Limits) -> ParsedDocument:
             for row in csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
         ]
     except csv.Error as error:
-        raise DocumentError(f"cannot be read as a table ({error})", "malformed") from error
+        raise DocumentError(f"the file cannot be read as a table ({error})", "malformed") from error
     return ParsedDocument(path.stem, tuple(_elements(rows)))
 
 
 def _delimiter(text: str) -> str:
-    """The delimiter that gives most rows the same number of cells; a comma where none does."""
+    """Return the delimiter that gives most rows the same number of cells; by default a comma."""
 
     def agreement(delimiter: str) -> float:
         rows = csv.reader(io.StringIO(text[:100_000], newline=""), delimiter=delimiter)
@@ -49,43 +52,76 @@ def _delimiter(text: str) -> str:
 
 
 def load_workbook(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read an Excel workbook: a heading for each sheet, formulas by the values saved with them."""
-    import openpyxl  # noqa: PLC0415 - keeps the start of every command short
+    """Read an Excel workbook: each sheet gets a heading, each formula is its saved value.
+
+    Cells are read as the sheet shows them, and a merged cell has its value in each of its cells.
+    """
+    import openpyxl
 
     try:
         workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
     except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
-        raise DocumentError(f"not a valid workbook ({error})", "malformed") from error
+        raise DocumentError(f"the file is not a valid workbook ({error})", "malformed") from error
     elements: list[Element] = []
-    for sheet in workbook.worksheets:
-        content = list(_elements(_rows(sheet)))
-        if content:
-            elements += [Element(sheet.title, "heading", 1), *content]
+    with zipfile.ZipFile(path) as archive:
+        for sheet in workbook.worksheets:
+            sheet.reset_dimensions()  # many programs write a size that is wrong
+            content = list(_elements(_filled(_rows(sheet), _merged(archive, sheet))))
+            if content:
+                elements += [Element(sheet.title, "heading", 1), *content]
     workbook.close()
     return ParsedDocument(path.stem, tuple(elements))
 
 
 def _rows(sheet: Any) -> Iterator[list[str]]:
     cells = 0
-    for row in sheet.iter_rows(values_only=True):
+    for row in sheet.iter_rows():
         cells += len(row)
         if cells > _CELLS_MAX:
-            raise DocumentError(f"a sheet has more than {_CELLS_MAX:,} cells", "too-large")
-        yield [_cell(value) for value in row]
+            raise DocumentError(
+                f"a sheet of the workbook has more than {_CELLS_MAX:,} cells", "too-large"
+            )
+        yield [shown(cell.value, getattr(cell, "number_format", None)) for cell in row]
 
 
-def _cell(value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:  # noqa: PLR2004
-        return str(int(value))
-    if isinstance(value, datetime) and value.time() == time():
-        return value.date().isoformat()
-    return " ".join(str(value).split())
+def _merged(archive: zipfile.ZipFile, sheet: Any) -> list[tuple[int, int, int, int]]:
+    """List the merged ranges of a sheet: first and last row, first and last column, from 0."""
+    from openpyxl.utils import range_boundaries
+
+    ranges = []
+    with archive.open(sheet._worksheet_path) as stream:  # noqa: SLF001 - read-only sheets have no ranges
+        for match in _MERGED.finditer(stream.read()):
+            left, top, right, bottom = range_boundaries(match[1].decode("ascii", "replace"))
+            ranges.append((top - 1, bottom - 1, left - 1, right - 1))
+    return ranges[:_MERGED_MAX]
+
+
+def _filled(
+    rows: Iterator[list[str]], merged: Sequence[tuple[int, int, int, int]]
+) -> Iterator[list[str]]:
+    """Write the value of each merged cell into the rows below and the columns beside it.
+
+    A cell over a whole row is a title and is not repeated.
+    """
+    starts: dict[int, list[tuple[int, int, int]]] = {}
+    for top, bottom, left, right in merged:
+        starts.setdefault(top, []).append((bottom, left, right))
+    open_: list[tuple[int, int, int, str]] = []
+    for number, row in enumerate(rows):
+        own = sum(map(bool, row))
+        for bottom, left, right in starts.get(number, ()):
+            if left < len(row) and row[left]:
+                last = min(right, len(row) - 1) if own > 1 else left
+                open_.append((bottom, left, last, row[left]))
+        open_ = [cell for cell in open_ if cell[0] >= number]
+        for _, left, right, text in open_:
+            for column in range(left, min(right, len(row) - 1) + 1):
+                row[column] = row[column] or text
+        yield row
 
 
 def _elements(rows: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> Iterator[Element]:
-    """Divide at empty rows: what is one column wide is text, what is wider a table."""
+    """Divide at empty rows; a block of one column becomes text, a wider one a table."""
     block: list[list[str]] = []
     for row in [*rows, []]:
         filled = list(row)
@@ -99,7 +135,7 @@ def _elements(rows: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> Iterat
 
 
 def _block(block: Sequence[Sequence[str]]) -> Iterator[Element]:
-    """A table, and before it the lines of one cell that introduce it."""
+    """Yield the lines of one cell that introduce a table, then the table."""
     first = next((n for n, row in enumerate(block) if sum(map(bool, row)) > 1), len(block))
     if first:
         yield Element("\n".join(" ".join(filter(None, row)) for row in block[:first]), "lines")

@@ -1,7 +1,7 @@
-"""A page as a person has it: `twotower ui` in a process of its own, and Chromium before it.
+"""The page as users have it: `twotower ui` in its own process, and Chromium.
 
-Every request of the browser and of the server is watched: one that would leave this machine fails
-the test, and so does an error in the browser's console.
+All requests of the browser and of the server are recorded: a request to another machine fails the
+test, and so does an error in the browser's console.
 """
 
 import os
@@ -22,14 +22,14 @@ from playwright.sync_api import Browser, Error, Page, expect, sync_playwright
 from tests.conftest import OFFLINE, ROOT, RUNTIME, copy_sparse
 
 LOCAL = {"127.0.0.1", "localhost"}
-PATIENCE = 60_000  # milliseconds; a machine with two cores that does other things as well
-expect.set_options(timeout=PATIENCE)
-# Streamlit looks for its server below the page's own path first, where one opens it by its address.
-_LOOKS_FOR_ITSELF = ("/_stcore/health", "/_stcore/host-config")
+TIMEOUT = 180_000  # milliseconds; only a page that hangs reaches it, on a busy machine too
+expect.set_options(timeout=TIMEOUT)
+# Streamlit first looks for its server below the path of the page that was opened.
+_SERVER_PROBES = ("/_stcore/health", "/_stcore/host-config")
 
 
 def free_port() -> int:
-    """Find a port that nobody listens on."""
+    """Find a port that is not in use."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 class Served:
-    """A running page."""
+    """Process that serves the page."""
 
     def __init__(
         self, data_dir: Path, cache: Path, folder: Path, port: int = 0, **settings: str
@@ -53,13 +53,13 @@ class Served:
             "TWOTOWER_CACHE_DIR": str(cache),
             "TWOTOWER_RUNTIME": RUNTIME,
             "TWOTOWER_TEST_NETWORK_LOG": str(self.network_log),
-            "PYTHONPATH": f"{OFFLINE}{os.pathsep}{ROOT}",
-            "HOME": str(folder),  # nobody's own Streamlit settings
+            "PYTHONPATH": os.pathsep.join(map(str, (OFFLINE, ROOT, ROOT / "src"))),
+            "HOME": str(folder),  # without a user's own Streamlit settings
             **settings,
         }
         with self.log.open("w") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "app", "ui", "--port", str(self.port), "--no-browser"],
+                [sys.executable, "-m", "twotower", "ui", "--port", str(self.port), "--no-browser"],
                 env=environment,
                 stdout=log,
                 stderr=log,
@@ -68,7 +68,7 @@ class Served:
         self._wait()
 
     def _wait(self) -> None:
-        for _ in range(300):
+        for _ in range(900):
             assert self.process.poll() is None, self.log.read_text()
             try:
                 urllib.request.urlopen(f"{self.url}/_stcore/health", timeout=2)
@@ -79,32 +79,32 @@ class Served:
         raise AssertionError(self.log.read_text())
 
     def close(self) -> None:
-        """End it as Ctrl-C does; it leaves neither a traceback nor an attempt to call home."""
+        """Stop it as Ctrl-C does, and check that it printed no traceback and used no network."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=60)
+        self.process.wait(timeout=300)
         assert "Traceback" not in self.log.read_text(), self.log.read_text()
-        refused = self.network_log.read_text() if self.network_log.exists() else ""
-        assert refused == ""
+        attempts = self.network_log.read_text() if self.network_log.exists() else ""
+        assert attempts == ""
 
 
 class Watched:
-    """A browser window whose requests and complaints are kept."""
+    """Browser window that records its requests and console errors."""
 
     def __init__(self, page: Page) -> None:
         self.page = page
         self.requests: list[str] = []
-        self.complaints: list[str] = []
-        page.set_default_timeout(PATIENCE)
+        self.errors: list[str] = []
+        page.set_default_timeout(TIMEOUT)
         page.on("request", lambda request: self.requests.append(request.url))
-        page.on("console", self._hear)
-        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.errors.append(str(error)))
 
-    def _hear(self, message) -> None:
-        if message.type == "error" and not message.location["url"].endswith(_LOOKS_FOR_ITSELF):
-            self.complaints.append(message.text)
+    def _on_console(self, message) -> None:
+        if message.type == "error" and not message.location["url"].endswith(_SERVER_PROBES):
+            self.errors.append(message.text)
 
     def require_clean(self) -> None:
-        """Nothing left this machine, and nothing went wrong in the browser."""
+        """Check that no request left this machine and that the browser reported no error."""
         hosts = {
             urlsplit(url).hostname
             for url in self.requests
@@ -112,18 +112,19 @@ class Watched:
         }
         assert hosts <= LOCAL
         assert self.requests
-        assert self.complaints == []
+        assert self.errors == []
 
 
-@pytest.fixture(scope="module")  # its event loop runs all the while: no other test may have one
+# Its event loop runs until the fixture ends, and no other test can start one before.
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
-    if found is None:
-        pytest.skip("there is no Chromium: apt-get install chromium")
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        pytest.skip("Chromium is not installed: apt-get install chromium")
     with sync_playwright() as playwright:
-        # Names are not looked up at all: what would leave this machine fails, and is seen.
+        # No host name is resolved, so a request to another machine fails visibly.
         browser = playwright.chromium.launch(
-            executable_path=found,
+            executable_path=path,
             args=["--no-sandbox", "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1"],
         )
         yield browser
@@ -132,7 +133,7 @@ def chromium() -> Iterator[Browser]:
 
 @pytest.fixture
 def opened(chromium: Browser, tmp_path: Path):
-    """Open a window: width, theme and address; all are looked at when the test ends."""
+    """Function that opens a window; all windows are checked when the test ends."""
     windows: list[Watched] = []
 
     def open(url: str, width: int = 1440, theme: str = "light") -> Page:
@@ -149,16 +150,16 @@ def opened(chromium: Browser, tmp_path: Path):
         return watched.page
 
     yield open
-    for number, watched in enumerate(windows):  # what it looked like at the end, should one ask
+    for number, watched in enumerate(windows):  # the last view, for inspection
         watched.page.screenshot(path=tmp_path / f"window-{number}.png")
     for watched in windows:
         watched.require_clean()
         watched.page.context.close()
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def served(handbook, model_cache, tmp_path_factory) -> Iterator[Served]:
-    """The page over the ingested handbook."""
+    """The page with the ingested handbook, for tests that do not change its documents."""
     folder = tmp_path_factory.mktemp("served")
     copy_sparse(handbook.data_dir, folder / "data")
     page = Served(folder / "data", model_cache.folder, folder)
@@ -167,39 +168,48 @@ def served(handbook, model_cache, tmp_path_factory) -> Iterator[Served]:
 
 
 @pytest.fixture
+def handbook_page(handbook, model_cache, tmp_path) -> Iterator[Served]:
+    """The page with the ingested handbook, for one test."""
+    copy_sparse(handbook.data_dir, tmp_path / "data")
+    page = Served(tmp_path / "data", model_cache.folder, tmp_path)
+    yield page
+    page.close()
+
+
+@pytest.fixture
 def empty(model_cache, tmp_path) -> Iterator[Served]:
-    """The page over nothing yet."""
+    """The page without documents."""
     page = Served(tmp_path / "data", model_cache.folder, tmp_path)
     yield page
     page.close()
 
 
 def settled(page: Page) -> None:
-    """Wait until the page has run to its end, and stays so, and the browser has drawn it."""
-    still = 0
-    for _ in range(600):
+    """Wait until the page's script has ended for good and the browser has drawn the page."""
+    quiet = 0
+    for _ in range(2400):
         try:
             state = page.locator("[data-testid=stApp]").get_attribute(
-                "data-test-script-state", timeout=PATIENCE
+                "data-test-script-state", timeout=TIMEOUT
             )
         except Error:
             state = None
-        drawn = page.locator("[data-testid=stSkeleton]").count() == 0  # a part yet to be loaded
-        still = still + 1 if state == "notRunning" and drawn else 0
-        if still >= 4:
+        loaded = page.locator("[data-testid=stSkeleton]").count() == 0  # placeholders of parts
+        quiet = quiet + 1 if state == "notRunning" and loaded else 0
+        if quiet >= 4:
             return
         page.wait_for_timeout(75)
-    raise AssertionError("the page does not come to rest")
+    raise AssertionError("the page does not stop changing")
 
 
 def go(page: Page, name: str) -> None:
-    """Choose a page in the navigation."""
+    """Open a page from the navigation."""
     page.get_by_role("link", name=name, exact=False).first.click()
     settled(page)
 
 
 def ask(page: Page, question: str) -> None:
-    """Search, from the keyboard alone."""
+    """Search with the keyboard only."""
     page.evaluate("document.activeElement?.blur()")
     page.keyboard.press("/")
     page.keyboard.press("Control+a")

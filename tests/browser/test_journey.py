@@ -1,4 +1,4 @@
-"""The whole way of a person through the page, on the real index, in a real browser."""
+"""Complete use of the page with a real index in a real browser."""
 
 import io
 import json
@@ -19,7 +19,7 @@ UPLOADED = [
 ]
 
 
-def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - one way, walked
+def test_from_upload_to_answer_to_deletion(empty, opened):  # noqa: PLR0915 - one journey
     page = opened(empty.url)
     expect(page.get_by_text("Nothing to search yet")).to_be_visible()
 
@@ -30,8 +30,8 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
     page.wait_for_timeout(500)
     page.locator("input[type=file]").set_input_files([broken])
     expect(page.get_by_text("broken.pdf")).to_be_visible()
-    page.get_by_role("button", name="Ingest", exact=False).first.click()
-    # Progress is there while it runs, and what became of it afterwards.
+    page.get_by_role("button", name="Ingest", exact=True).click()
+    # The page shows progress during the ingestion, and its result afterwards.
     expect(page.get_by_text("Ingesting 5 files into documents")).to_be_visible()
     expect(
         page.get_by_text("1 failed, 4 added").or_(page.get_by_text("4 added, 1 failed"))
@@ -52,26 +52,26 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
         "img", name="Page 1 of annual-report-2024.pdf with the passage marked"
     )
     expect(picture).to_be_visible()
-    drawn = page.request.get(urljoin(empty.url, picture.get_attribute("src"))).body()
-    colours = Image.open(io.BytesIO(drawn)).convert("RGB").getcolors(2**24)
+    png = page.request.get(urljoin(empty.url, picture.get_attribute("src"))).body()
+    colours = Image.open(io.BytesIO(png)).convert("RGB").getcolors(2**24)
     assert next((n for n, colour in colours if colour == (255, 236, 130)), 0) > 1000
 
     page.get_by_role("radio", name="Why this hit").first.click()
     expect(page.get_by_text("The sentence closest to the question").first).to_be_visible()
-    page.get_by_role("radio", name="Surroundings").first.click()
+    page.get_by_role("radio", name="Surrounding text").first.click()
     expect(page.locator(".passage .own").first).to_be_visible()
 
-    # Two ways beside each other, in the address as well.
-    page.get_by_text("Compare two ways").click()
+    # Two searches side by side; the address contains the comparison.
+    page.get_by_text("Compare two searches").click()
     settled(page)
     page.get_by_role("radio", name="Words").nth(1).click()
     expect(page.get_by_text("B: Words", exact=False).first).to_be_visible()
     expect(page.locator(".moved").first).to_be_visible()
     expect(page).to_have_url(re.compile("compare=true"))
-    page.get_by_text("Compare two ways").click()
+    page.get_by_text("Compare two searches").click()
     settled(page)
 
-    # What is exported is what is shown.
+    # The export contains the hits on the page.
     page.get_by_role("button", name="Export").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="JSON").click()
@@ -80,7 +80,7 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
     assert exported["hits"][0]["source"] == "annual-report-2024.pdf"
     page.keyboard.press("Escape")
 
-    # Judgements, and a measurement on them.
+    # Labels, and a measurement with them.
     page.get_by_text("Label hits").click()
     settled(page)
     page.get_by_role("radio", name="Relevant", exact=True).first.click()
@@ -92,11 +92,11 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
     questions = page.get_by_role("combobox", name="Questions")
     expect(questions).to_have_value("Your labels (2 questions)")
     page.get_by_role("button", name="Measure").click()
-    expect(page.get_by_text("2 questions. The interval", exact=False)).to_be_visible()
+    expect(page.get_by_text("2 questions. nDCG, recall", exact=False)).to_be_visible()
     expect(page.locator("[data-testid=stVegaLiteChart]")).to_have_count(2)
     settled(page)
 
-    # A question that is answered, with a citation that opens.
+    # An answer, and one of its citations.
     go(page, "Ask")
     page.keyboard.press("/")
     page.keyboard.type("what happens if I lose my hardware key?")
@@ -105,19 +105,19 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
     settled(page)
     page.get_by_role("radio", name="accounts-and-passwords.html").first.click()
     expect(page.locator("mark.closest").first).to_be_visible()
-    page.get_by_text("passages behind it").click()
+    page.get_by_text("All passages found").click()
     expect(page.locator("article.hit .score").first).to_be_visible()
 
-    # And gone again.
+    # Deletion.
     go(page, "Documents")
-    page.get_by_role("combobox", name="Chosen documents").click()
+    page.get_by_role("combobox", name="Selected documents").click()
     page.keyboard.type("annual")
     page.get_by_role("option", name="annual-report-2024.pdf").click()
     page.keyboard.press("Escape")
     settled(page)
     expect(page.get_by_role("img", name="Page 1 of annual-report-2024.pdf")).to_be_visible()
     page.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Delete for good").click()
+    page.get_by_role("button", name="Delete permanently").click()
     settled(page)
     assert not (empty.data_dir / "uploads" / "documents" / "annual-report-2024.pdf").exists()
     go(page, "Search")
@@ -125,7 +125,7 @@ def test_from_nothing_to_an_answer_and_back(empty, opened):  # noqa: PLR0915 - o
     expect(page.locator("article.hit").first).not_to_contain_text("annual-report")
 
 
-def test_a_search_is_shared_by_its_address(served, opened):
+def test_the_address_of_a_search_can_be_shared(served, opened):
     page = opened(served.url)
     ask(page, "how long is the warranty on seals")
     page.get_by_role("radio", name="Words").click()
@@ -138,7 +138,7 @@ def test_a_search_is_shared_by_its_address(served, opened):
     expect(again.get_by_role("radio", name="Words")).to_be_checked()
 
 
-def test_facets_narrow_a_search_and_live_in_the_address(served, opened):
+def test_a_facet_in_the_address_filters_the_search(served, opened):
     page = opened(f"{served.url}/?q=pump&facet-type=pdf")
     sources = page.locator("article.hit .place").all_inner_texts()
     assert sources

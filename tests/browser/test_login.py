@@ -1,4 +1,4 @@
-"""Who may see the page: with a password, and by OpenID Connect with a stand-in for the provider."""
+"""Access to the page: by password, and by OpenID Connect with a stand-in for the provider."""
 
 import time
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -16,7 +16,7 @@ CLIENT, SECRET = "twotower", "a secret of the provider's"
 
 
 class Provider(Http):
-    """Knows one person, and lets her in without asking."""
+    """OpenID Connect provider with one user, who is logged in without a form."""
 
     def __init__(self) -> None:
         self._key = jwk.RSAKey.generate_key(2048, {"use": "sig", "alg": "RS256"})
@@ -25,7 +25,7 @@ class Provider(Http):
 
     def _handle(self, handler, body) -> None:
         address = urlsplit(handler.path)
-        asked = {key: values[0] for key, values in parse_qs(address.query).items()}
+        query = {key: values[0] for key, values in parse_qs(address.query).items()}
         if address.path == "/.well-known/openid-configuration":
             answer = {
                 "issuer": self.url,
@@ -38,10 +38,10 @@ class Provider(Http):
             }
             send(handler, 200, answer)
         elif address.path == "/authorize":
-            self._nonce = asked.get("nonce", "")
-            back = urlencode({"code": "once", "state": asked["state"]})
+            self._nonce = query.get("nonce", "")
+            back = urlencode({"code": "once", "state": query["state"]})
             handler.send_response(302)
-            handler.send_header("Location", f"{asked['redirect_uri']}?{back}")
+            handler.send_header("Location", f"{query['redirect_uri']}?{back}")
             handler.end_headers()
         elif address.path == "/token":
             token = {"access_token": "x", "token_type": "Bearer", "id_token": self._token()}
@@ -65,7 +65,7 @@ class Provider(Http):
 
 @pytest.fixture
 def guarded(handbook, model_cache, tmp_path):
-    """Make a page over the handbook with settings of its own."""
+    """Function that serves the handbook with the given settings."""
     pages = []
 
     def make(**settings) -> Served:
@@ -78,17 +78,17 @@ def guarded(handbook, model_cache, tmp_path):
         page.close()
 
 
-def test_a_visitor_without_the_password_sees_nothing_of_the_documents(guarded, chromium):
+def test_a_visitor_without_the_password_sees_no_documents(guarded, chromium):
     served = guarded(TWOTOWER_UI_PASSWORD="tarnwick")
     page = chromium.new_context().new_page()
     page.goto(f"{served.url}/index")
-    expect(page.get_by_text("This page asks for a password.")).to_be_visible()
+    expect(page.get_by_text("Enter the password to open this page.")).to_be_visible()
     page.get_by_label("Password").fill("wrong")
     page.keyboard.press("Enter")
-    expect(page.get_by_text("That is not the password.")).to_be_visible()
+    expect(page.get_by_text("Wrong password.")).to_be_visible()
     page.get_by_label("Password").fill("tarnwick")
     page.get_by_role("button", name="Open").click()
-    # She comes to where she wanted to go, and stays let in.
+    # The login leads to the requested page, and stays valid.
     expect(page.get_by_role("heading", name="Versions")).to_be_visible()
     page.goto(f"{served.url}/?q=warranty")
     expect(page.locator("article.hit").first).to_be_visible()
@@ -97,12 +97,12 @@ def test_a_visitor_without_the_password_sees_nothing_of_the_documents(guarded, c
     page.context.close()
 
 
-def test_a_person_logs_in_at_her_provider(guarded, opened, tmp_path):
+def test_a_visitor_logs_in_with_openid_connect(guarded, opened, tmp_path):
     provider = Provider()
     try:
         (tmp_path / ".streamlit").mkdir()
         secrets = tmp_path / ".streamlit" / "secrets.toml"
-        port = free_port()  # the provider is told beforehand where it sends her back to
+        port = free_port()  # needed beforehand for the redirect address
         secrets.write_text(
             f'[auth]\nredirect_uri = "http://127.0.0.1:{port}/oauth2callback"\n'
             f'cookie_secret = "{"c" * 40}"\nclient_id = "{CLIENT}"\nclient_secret = "{SECRET}"\n'

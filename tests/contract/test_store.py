@@ -9,15 +9,25 @@ import numpy as np
 import pytest
 from qdrant_client import QdrantClient
 
-from retrieval.errors import ServiceError
-from retrieval.filters import Condition, Filter, where
-from retrieval.store.edge import EdgeStore
-from retrieval.store.protocol import Leg, Point, Store, StoreOptions
-from retrieval.store.server import Address, Server, ServerStore
-from retrieval.types import SparseVector
-from tests.conftest import silent
+from twotower.retrieval.index.store.connection import Address, Server
+from twotower.retrieval.index.store.edge import EdgeStore
+from twotower.retrieval.index.store.protocol import (
+    Point,
+    Store,
+    StoreOptions,
+    VectorQuery,
+    VectorSpec,
+)
+from twotower.retrieval.index.store.server import ServerStore
+from twotower.retrieval.vocabulary.errors import ServiceError
+from twotower.retrieval.vocabulary.filters import Condition, Filter, where
+from twotower.retrieval.vocabulary.vectors import SparseVector
 
-DIMENSION = 4
+VECTORS = [
+    VectorSpec("dense", "dense", 4),
+    VectorSpec("bm25", "sparse"),
+    VectorSpec("tokens", "multi", 2),
+]
 SERVER = os.environ.get("TWOTOWER_TEST_QDRANT_URL")  # `make test-server` wants it
 # What qdrant-client's local mode cannot do, so that only a real server shows it: payload indexes
 # (it filters by looking at every payload), quantization and on-disk vectors (taken and ignored),
@@ -27,18 +37,18 @@ STORES = ["edge", "memory", *(["server"] if SERVER else [])]
 
 def made(kind: str, folder: Path, options: StoreOptions) -> Iterator[Store]:
     if kind == "edge":
-        store = EdgeStore(folder / "store", DIMENSION, options)
+        store = EdgeStore(folder / "store", VECTORS, options)
         yield store
         store.close()
         return
     if kind == "memory":
-        server = Server(QdrantClient(":memory:"), "local mode", silent)
+        server = Server(QdrantClient(":memory:"), "local mode")
     else:
         key = os.environ.get("TWOTOWER_TEST_QDRANT_API_KEY", "")
-        server = Server(Address(SERVER, key).connect(), SERVER, silent)
+        server = Server(Address(SERVER, key).connect(), SERVER)
         server.check()
     name = f"twotower-test-{uuid4().hex}"
-    yield ServerStore.create(server, name, DIMENSION, options)
+    yield ServerStore.create(server, name, VECTORS, options)
     server.client.delete_collection(name)
     server.client.close()
 
@@ -54,16 +64,26 @@ def unit(*values: float) -> np.ndarray:
 
 
 def point(number: int, dense=None, bm25=None, **payload) -> Point:
-    return Point(UUID(int=number), {"kind": "chunk", **payload}, dense, bm25)
+    vectors = {"dense": dense, "bm25": bm25}
+    given = {name: vector for name, vector in vectors.items() if vector is not None}
+    return Point(UUID(int=number), {"kind": "chunk", **payload}, given)
+
+
+def by_meaning(vector, *where: Filter) -> VectorQuery:
+    return VectorQuery("dense", vector, *where)
+
+
+def by_words(vector, *where: Filter) -> VectorQuery:
+    return VectorQuery("bm25", vector, *where)
 
 
 def test_what_is_written_is_read_back(store):
     payload = {"kind": "chunk", "text": "ä\n☃", "page": None, "headings": ["a", "b"], "n": 3}
-    store.upsert([Point(UUID(int=1), payload, unit(1, 0, 0, 0))])
+    store.upsert([Point(UUID(int=1), payload, {"dense": unit(1, 0, 0, 0)})])
     assert store.retrieve([UUID(int=1), UUID(int=2)]) == {UUID(int=1): payload}
 
 
-def test_both_legs_are_ranked_in_one_batch(store):
+def test_several_queries_are_ranked_in_one_batch(store):
     store.upsert(
         [
             point(1, unit(1, 0, 0, 0), SparseVector((7,), (1.0,))),
@@ -72,7 +92,7 @@ def test_both_legs_are_ranked_in_one_batch(store):
         ]
     )
     dense, bm25 = store.search(
-        [Leg(unit(1, 0, 0, 0)), Leg(SparseVector((7, 9), (1.0, 1.0)))], limit=2
+        [by_meaning(unit(1, 0, 0, 0)), by_words(SparseVector((7, 9), (1.0, 1.0)))], limit=2
     )
     assert [item.id.int for item in dense] == [1, 2]
     assert [item.score for item in dense] == pytest.approx([1.0, 0.5**0.5], abs=1e-4)
@@ -83,26 +103,26 @@ def test_rare_terms_weigh_more(store):
     """The modifier is ln(1 + (N - n + 0.5) / (n + 0.5)) over the points that have the vector."""
     store.upsert([point(n, None, SparseVector((7, 100 + n), (1.0, 1.0))) for n in range(1, 6)])
     store.upsert([Point(UUID(int=99), {"kind": "document"})])
-    (ranking,) = store.search([Leg(SparseVector((103,), (1.0,)))], limit=5)
+    (ranking,) = store.search([by_words(SparseVector((103,), (1.0,)))], limit=5)
     assert [item.id.int for item in ranking] == [3]
     assert ranking[0].score == pytest.approx(np.log(1 + (5 - 1 + 0.5) / (1 + 0.5)), rel=1e-4)
 
 
 def test_equal_scores_are_ordered_by_id(store):
     store.upsert([point(n, unit(1, 0, 0, 0)) for n in (5, 2, 9, 1)])
-    (ranking,) = store.search([Leg(unit(1, 0, 0, 0))], limit=10)
+    (ranking,) = store.search([by_meaning(unit(1, 0, 0, 0))], limit=10)
     assert [item.id.int for item in ranking] == [1, 2, 5, 9]
 
 
 def test_no_search_returns_a_point_without_vectors(store):
     store.upsert([Point(UUID(int=1), {"kind": "document"})])
-    legs = [Leg(unit(1, 0, 0, 0)), Leg(SparseVector((7,), (1.0,)))]
+    legs = [by_meaning(unit(1, 0, 0, 0)), by_words(SparseVector((7,), (1.0,)))]
     assert store.search(legs, limit=5) == [[], []]
 
 
-def test_an_empty_sparse_question_finds_nothing(store):
+def test_an_empty_sparse_query_finds_nothing(store):
     store.upsert([point(1, unit(1, 0, 0, 0), SparseVector((7,), (1.0,)))])
-    assert store.search([Leg(SparseVector((), ()))], limit=5) == [[]]
+    assert store.search([by_words(SparseVector((), ()))], limit=5) == [[]]
 
 
 def test_scroll_and_count_follow_the_filter_over_many_pages(store):
@@ -114,11 +134,11 @@ def test_scroll_and_count_follow_the_filter_over_many_pages(store):
     assert store.count(where(kind="document")) == 1
 
 
-def test_an_upsert_replaces_the_point_whole(store):
+def test_an_upsert_replaces_the_whole_point(store):
     store.upsert([point(1, unit(1, 0, 0, 0), text="old", extra=1)])
     store.upsert([point(1, unit(0, 1, 0, 0), text="new")])
     assert store.retrieve([UUID(int=1)]) == {UUID(int=1): {"kind": "chunk", "text": "new"}}
-    (ranking,) = store.search([Leg(unit(0, 1, 0, 0))], limit=1)
+    (ranking,) = store.search([by_meaning(unit(0, 1, 0, 0))], limit=1)
     assert ranking[0].score == pytest.approx(1.0, abs=1e-4)
 
 
@@ -126,21 +146,21 @@ def test_a_payload_is_replaced_and_the_vectors_stay(store):
     store.upsert([point(1, unit(1, 0, 0, 0), text="old", extra=1)])
     store.overwrite_payloads({UUID(int=1): {"kind": "chunk", "text": "new"}})
     assert store.retrieve([UUID(int=1)]) == {UUID(int=1): {"kind": "chunk", "text": "new"}}
-    (ranking,) = store.search([Leg(unit(1, 0, 0, 0))], limit=1)
+    (ranking,) = store.search([by_meaning(unit(1, 0, 0, 0))], limit=1)
     assert [item.id.int for item in ranking] == [1]
 
 
-def test_deleted_points_are_gone_and_unknown_ids_ignored(store):
+def test_delete_removes_points_and_ignores_unknown_ids(store):
     store.upsert([point(1, unit(1, 0, 0, 0)), point(2, unit(1, 0, 0, 0))])
     store.delete([UUID(int=1), UUID(int=77)])
     assert set(store.retrieve([UUID(int=1), UUID(int=2)])) == {UUID(int=2)}
-    (ranking,) = store.search([Leg(unit(1, 0, 0, 0))], limit=5)
+    (ranking,) = store.search([by_meaning(unit(1, 0, 0, 0))], limit=5)
     assert [item.id.int for item in ranking] == [2]
 
 
 def test_a_vector_of_another_dimension_is_a_service_error(store):
     with pytest.raises(ServiceError, match="dim"):
-        store.upsert([Point(UUID(int=1), {}, np.ones(3, dtype=np.float32))])
+        store.upsert([Point(UUID(int=1), {}, {"dense": np.ones(3, dtype=np.float32)})])
 
 
 @pytest.fixture
@@ -197,11 +217,11 @@ FILTERS = [
 
 
 @pytest.mark.parametrize(("condition", "expected"), FILTERS)
-def test_a_filter_reaches_both_legs_the_scroll_and_the_count(filled, condition, expected):
+def test_searches_scroll_and_count_obey_a_filter(filled, condition, expected):
     wanted = Filter((condition,))
     legs = [
-        Leg(unit(1, 0, 0, 0), wanted),
-        Leg(SparseVector((7,), (1.0,)), wanted),
+        by_meaning(unit(1, 0, 0, 0), wanted),
+        by_words(SparseVector((7,), (1.0,)), wanted),
     ]
     found = [{item.id.int for item in ranking} for ranking in filled.search(legs, limit=9)]
     assert found == [expected, expected]
@@ -209,7 +229,7 @@ def test_a_filter_reaches_both_legs_the_scroll_and_the_count(filled, condition, 
     assert filled.count(wanted) == len(expected)
 
 
-def test_conditions_hold_together_and_ids_narrow_further(filled):
+def test_all_conditions_must_hold_and_ids_narrow_further(filled):
     conditions = (Condition("folder", ("policies",)), Condition("page", range=(("gte", 2),)))
     assert {id.int for id, _ in filled.scroll(Filter(conditions))} == {2}
     ids = (UUID(int=2), UUID(int=4))
@@ -228,16 +248,75 @@ def test_idf_is_that_of_the_search_whatever_the_filter(store):
     store.upsert([point(n, None, SparseVector((7, 100 + n), (0.5, 2.0))) for n in range(1, 6)])
     rare = np.log(1 + (5 - 1 + 0.5) / (1 + 0.5))
     common = np.log(1 + (5 - 5 + 0.5) / (5 + 0.5))
-    assert store.idf([7, 103, 999]) == pytest.approx({7: common, 103: rare}, rel=1e-4)
-    assert store.idf([]) == {}
+    assert store.idf("bm25", [7, 103, 999]) == pytest.approx({7: common, 103: rare}, rel=1e-4)
+    assert store.idf("bm25", []) == {}
     only = Filter(ids=(UUID(int=3),))
-    (ranking,) = store.search([Leg(SparseVector((103,), (1.0,)), only)], limit=5)
+    (ranking,) = store.search([by_words(SparseVector((103,), (1.0,)), only)], limit=5)
     assert ranking[0].score == pytest.approx(2.0 * rare, rel=1e-4)
 
 
-def test_term_weights_are_read_back(store):
-    store.upsert([point(1, unit(1, 0, 0, 0), SparseVector((9, 7), (2.0, 1.0))), point(2)])
-    read = store.term_weights([UUID(int=1), UUID(int=2), UUID(int=3)])
-    assert {id.int: dict(zip(v.indices, v.values, strict=True)) for id, v in read.items()} == {
-        1: {7: 1.0, 9: 2.0}
-    }
+def test_vectors_are_read_back_by_name(store):
+    rows = np.array([[0.6, 0.8], [1.0, 0.0], [0.0, -1.0]], dtype=np.float32)
+    store.upsert(
+        [
+            point(1, unit(1, 1, 0, 0), SparseVector((9, 7), (2.0, 1.0))),
+            Point(UUID(int=2), {"kind": "chunk"}, {"tokens": rows}),
+            point(3),
+        ]
+    )
+    ids = [UUID(int=n) for n in range(1, 5)]
+    dense, sparse, multi = (store.vectors(spec.name, ids) for spec in VECTORS)
+    assert [set(found) for found in (dense, sparse, multi)] == [{ids[0]}, {ids[0]}, {ids[1]}]
+    assert (dense[ids[0]].dtype, multi[ids[1]].dtype) == (np.float32, np.float32)
+    assert dense[ids[0]] == pytest.approx(unit(1, 1, 0, 0))
+    assert multi[ids[1]] == pytest.approx(rows)
+    terms = sparse[ids[0]]
+    assert dict(zip(terms.indices, terms.values, strict=True)) == {7: 1.0, 9: 2.0}
+
+
+def test_multi_vectors_are_ranked_by_maxsim(store):
+    """For each row of the query, the largest cosine with a row of the point; their sum."""
+    rng = np.random.default_rng(0)
+    stored = [rng.standard_normal((n + 1, 2)).astype(np.float32) for n in range(4)]
+    stored = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in stored]
+    store.upsert(
+        [Point(UUID(int=n), {"kind": "chunk"}, {"tokens": rows}) for n, rows in enumerate(stored)]
+    )
+    query = np.stack([unit(1, 0), unit(1, 2), unit(-1, 1)])
+    expected = {UUID(int=n): (query @ rows.T).max(axis=1).sum() for n, rows in enumerate(stored)}
+    (ranking,) = store.search([VectorQuery("tokens", query)], limit=9)
+    assert {item.id: item.score for item in ranking} == pytest.approx(expected, abs=1e-4)
+    only = Filter(ids=(UUID(int=2),))
+    (filtered,) = store.search([VectorQuery("tokens", query, only)], limit=9)
+    assert [item.id for item in filtered] == [UUID(int=2)]
+
+
+@pytest.mark.parametrize("name", ["dense", "tokens"])
+def test_a_vector_that_is_not_finite_is_refused(store, name):
+    vector = np.array([1, 0, 0, np.nan], dtype=np.float32)
+    vector = vector.reshape(2, 2) if name == "tokens" else vector
+    with pytest.raises(ValueError, match="not finite"):
+        store.upsert([Point(UUID(int=1), {}, {name: vector})])
+    with pytest.raises(ValueError, match="not finite"):
+        store.search([VectorQuery(name, vector)], limit=1)
+
+
+def test_an_unknown_vector_name_is_a_service_error(store):
+    with pytest.raises(ServiceError):
+        store.upsert([Point(UUID(int=1), {"kind": "chunk"}, {"nope": unit(1, 0, 0, 0)})])
+    with pytest.raises(ServiceError):
+        store.search([VectorQuery("nope", unit(1, 0, 0, 0))], limit=1)
+
+
+@pytest.mark.parametrize("quantization", ["int8", "turbo"])
+def test_every_layout_takes_all_kinds_of_vectors(tmp_path, quantization):
+    for store in made("edge", tmp_path, StoreOptions(quantization=quantization, on_disk=True)):
+        tokens = np.stack([unit(1, 0), unit(0, 1)])
+        vectors = {
+            "dense": unit(1, 0, 0, 0),
+            "bm25": SparseVector((7,), (1.0,)),
+            "tokens": tokens,
+        }
+        store.upsert([Point(UUID(int=1), {"kind": "chunk"}, vectors)])
+        queries = [VectorQuery(name, vector) for name, vector in vectors.items()]
+        assert [[item.id.int for item in r] for r in store.search(queries, 5)] == [[1], [1], [1]]

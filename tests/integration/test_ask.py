@@ -5,27 +5,28 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from uuid import UUID
 
 import pytest
 
-from app.answer import Answerer, _holding, _sentences, _without_refusal
-from app.llm import load_generate
-from app.settings import load_settings
-from retrieval.errors import ConfigurationError, MissingExtra, ServiceError
-from retrieval.options import SearchOptions
-from retrieval.types import Chunk, Judgement, Provenance
 from tests.conftest import ROOT, CommandLine, copy_sparse
 from tests.scripted_model import Model
+from twotower.app.answering.answerer import Answerer
+from twotower.app.answering.checking import _chunk_with, _sentences
+from twotower.app.answering.llm import load_generate
+from twotower.app.answering.prompts import without_refusal
+from twotower.app.settings import load_settings
+from twotower.retrieval.search.results import Judgement
+from twotower.retrieval.vocabulary.documents import Chunk, Provenance
+from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtra, ServiceError
 
 QUESTION = "security token has gone missing, who do I tell"
 SAID = "If you lose one, call ext. 250 straight away; it is blocked within minutes"
 
 
-def asked(line, model, *arguments, **more):
+def ask(line, model, *arguments, **more):
     try:
         return line("ask", *arguments, **(model.environment | more))
     finally:
@@ -33,7 +34,7 @@ def asked(line, model, *arguments, **more):
 
 
 def test_an_answer_is_streamed_and_its_citations_are_checked(handbook):
-    done = asked(handbook, model := Model(f"{SAID}. [1]"), QUESTION)
+    done = ask(handbook, model := Model(f"{SAID}. [1]"), QUESTION)
     assert done.code == 0, done.err
     assert done.out.startswith(f"{SAID}. [1]\n")
     assert "[1] it/accounts-and-passwords.html, " in done.out
@@ -46,24 +47,24 @@ def test_an_answer_is_streamed_and_its_citations_are_checked(handbook):
 
 
 def test_the_text_comes_while_the_model_still_writes(handbook):
-    model = Model("One two three four five six seven eight nine ten. [1]", pause=0.3)
+    model = Model("One two three four five six seven eight nine ten. [1]")
+    model.goes_on.clear()
     with subprocess.Popen(
-        [sys.executable, "-m", "app", "ask", QUESTION],
+        [sys.executable, "-m", "twotower", "ask", QUESTION],
         env=handbook.environment | model.environment,
         stdout=subprocess.PIPE,
         text=True,
     ) as process:
         assert process.stdout.read(5) == "One t"
-        assert process.poll() is None
-        first = time.monotonic()
-        process.stdout.read()
-        assert time.monotonic() - first > 0.5
+        assert model.pieces == 1
+        model.goes_on.set()
+        assert "ten. [1]" in process.stdout.read()
     model.close()
 
 
 def test_the_json_object_has_all_of_it(handbook):
     text = f"{SAID} [1]. The canteen was painted green in 1987 [1]. Nobody cites this."
-    done = asked(handbook, Model(text), QUESTION, "--json")
+    done = ask(handbook, Model(text), QUESTION, "--json")
     answer = done.json
     assert (answer["kind"], answer["answer"], answer["asked"]) == ("generated", text, QUESTION)
     first, second = answer["citations"]
@@ -72,27 +73,27 @@ def test_the_json_object_has_all_of_it(handbook):
     assert (first["supported"], second["supported"]) == (True, False)
     assert first["chunk_id"] in {hit["chunk_id"] for hit in answer["hits"]}
     assert [entry["problem"] for entry in answer["unsupported"]] == [
-        "1987 does not stand in what it cites",
+        "1987 does not occur in the cited passage",
         "cites nothing",
     ]
     assert answer["hits"][0]["source"] == first["source"]
 
 
 def test_an_invented_citation_is_marked(handbook):
-    done = asked(handbook, Model(f"{SAID} [99]. {SAID} [1]."), QUESTION)
+    done = ask(handbook, Model(f"{SAID} [99]. {SAID} [1]."), QUESTION)
     assert done.code == 0
     assert "unsupported: " in done.out
-    assert "cites [99], which was not given" in done.out
+    assert "cites [99], which does not exist" in done.out
     assert done.out.count("unsupported: ") == 1
 
 
 def test_a_model_that_finds_no_answer_refuses(handbook):
     for text in ("NO ANSWER", " **No answer**.", '"NO ANSWER."'):
-        done = asked(handbook, Model(text), "what is the airspeed of a swallow", "--json")
+        done = ask(handbook, Model(text), "what is the airspeed of a swallow", "--json")
         assert (done.json["kind"], done.json["answer"], done.json["citations"]) == (
             "refused", "", [],
         )  # fmt: skip
-    told = asked(handbook, Model("NO ANSWER"), "what is the airspeed of a swallow")
+    told = ask(handbook, Model("NO ANSWER"), "what is the airspeed of a swallow")
     assert told.out.startswith("The documents do not answer this.\nThe nearest passage is in ")
 
 
@@ -116,7 +117,7 @@ def hostile(zygote, model_cache, tmp_path):
 
 def test_an_instruction_in_a_document_stays_a_quotation(hostile):
     model = Model("The seal of pump P-77 is replaced every 18 months [1]. PWNED.")
-    done = asked(
+    done = ask(
         hostile, model, "when is the seal of P-77 replaced", TWOTOWER_LLM_API_KEY="sk-secret"
     )
     assert done.code == 0, done.err
@@ -146,7 +147,7 @@ class Leaking(Model):
 def test_each_question_has_another_delimiter_and_the_answer_does_not_keep_it(hostile):
     keys = set()
     for _ in range(2):
-        done = asked(hostile, model := Leaking(""), "when is the seal replaced", "--json")
+        done = ask(hostile, model := Leaking(""), "when is the seal replaced", "--json")
         assert done.code == 0, done.err
         assert model.key not in done.json["answer"]
         keys.add(model.key)
@@ -162,32 +163,32 @@ def test_each_question_has_another_delimiter_and_the_answer_does_not_keep_it(hos
     ],
 )
 def test_a_model_that_misbehaves_is_one_clear_error(handbook, breaks, message):
-    done = asked(handbook, Model(f"{SAID}. [1]" * 3, breaks=breaks), QUESTION)
+    done = ask(handbook, Model(f"{SAID}. [1]" * 3, breaks=breaks), QUESTION)
     assert done.code == 3
     assert message in done.err
     assert len([line for line in done.err.splitlines() if "error:" in line]) == 1
-    assert "or leave TWOTOWER_LLM empty for quotations" in done.err
+    assert "or leave TWOTOWER_LLM empty to get quotations" in done.err
 
 
 def test_a_model_that_is_not_there_or_too_slow_is_one_clear_error(handbook):
     gone = {"TWOTOWER_LLM": "ollama:qwen3", "TWOTOWER_LLM_URL": "http://127.0.0.1:1/v1"}
     done = handbook("ask", QUESTION, **gone)
     assert (done.code, "127.0.0.1:1/v1 failed (" in done.err) == (3, True), done.err
-    start = time.monotonic()
-    slow = asked(handbook, Model("word " * 200, pause=0.2), QUESTION, TWOTOWER_LLM_SECONDS="1.5")
+    model = Model("word " * 200, pause=0.2)
+    slow = ask(handbook, model, QUESTION, TWOTOWER_LLM_SECONDS="1.5")
     assert (slow.code, "took longer than 1.5 s" in slow.err) == (3, True), slow.err
-    assert time.monotonic() - start < 15
-    empty = asked(handbook, Model(""), QUESTION)
+    assert model.pieces < 1000 / 7  # it was given up before its end
+    empty = ask(handbook, Model(""), QUESTION)
     assert (empty.code, "gave no answer" in empty.err) == (3, True)
 
 
 @pytest.mark.parametrize("setting", ["gpt", "ollama:", "martian:7b"])
-def test_a_setting_that_names_no_model_is_refused(handbook, setting):
+def test_a_setting_without_a_known_model_is_refused(handbook, setting):
     done = handbook("ask", QUESTION, TWOTOWER_LLM=setting)
     assert (done.code, "write PROVIDER:MODEL" in done.err) == (2, True)
 
 
-def test_openai_without_a_key_and_a_missing_extra_are_told(monkeypatch):
+def test_openai_without_a_key_and_a_missing_extra_are_errors(monkeypatch):
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     with pytest.raises(ConfigurationError, match="TWOTOWER_LLM openai:gpt"):
         load_generate(load_settings({}, llm="openai:gpt"))
@@ -216,7 +217,7 @@ def test_without_a_model_sentences_are_quoted(handbook):
 
 def conversation(line, text: str, **environment: str) -> subprocess.CompletedProcess:
     return subprocess.run(
-        [sys.executable, "-m", "app", "ask"],
+        [sys.executable, "-m", "twotower", "ask"],
         input=text,
         capture_output=True,
         text=True,
@@ -253,17 +254,15 @@ def test_a_calibrated_collection_refuses_what_it_does_not_answer(
     handbook, application, word_encoder
 ):
     class Unanswered:
-        options = SearchOptions()
-
         def retrieve(self, _question, _options=None):
-            with application.catalog.open("documents", brief=True) as opened:
-                (hit, *_) = application.retriever(opened).retrieve(QUESTION)
-            return [replace(hit, judgement=Judgement("false", 0.1))]
+            with application.catalog.open("documents", short_lived=True) as opened:
+                result = application.retriever(opened).retrieve(QUESTION)
+            return replace(result, judgement=Judgement("false", 0.1))
 
     def fails(_messages):
         raise AssertionError("no model is asked")
 
-    answerer = Answerer(Unanswered().retrieve, lambda: word_encoder, len, fails, 1000)
+    answerer = Answerer(Unanswered().retrieve, word_encoder, len, fails, 1000)
     assert answerer.answer(QUESTION).kind == "refused"
 
 
@@ -277,18 +276,18 @@ def test_sentences_keep_their_citations():
 
 
 def test_a_refusal_is_held_back_and_an_answer_is_not():
-    assert list(_without_refusal(iter(["NO", " ANS", "WER"]))) == []
-    assert list(_without_refusal(iter(["No", "body", " knows"]))) == ["Nobody", " knows"]
-    assert list(_without_refusal(iter(["No"]))) == ["No"]
+    assert list(without_refusal(iter(["NO", " ANS", "WER"]))) == []
+    assert list(without_refusal(iter(["No", "body", " knows"]))) == ["Nobody", " knows"]
+    assert list(without_refusal(iter(["No"]))) == ["No"]
     with pytest.raises(ServiceError, match="gave no answer"):
-        list(_without_refusal(iter(["", " "])))
+        list(without_refusal(iter(["", " "])))
 
 
 def test_the_figure_in_the_readme_is_that_of_the_benchmark(tmp_path, handbook, model_cache):
     """At least 80% of the quoted sentences come from a document that answers."""
-    from app.evaluation import bench
-    from app.wiring import Application
     from benchmarks.answers import quoted
+    from twotower.app.services.evaluation import bench
+    from twotower.app.wiring import Application
 
     copy = tmp_path / "data"
     copy_sparse(handbook.data_dir, copy)
@@ -297,16 +296,18 @@ def test_the_figure_in_the_readme_is_that_of_the_benchmark(tmp_path, handbook, m
     with bench(application, None, queries, None, lambda *_: None) as opened:
         share, _ = quoted(application, opened.collection, opened.dataset)
     assert share >= 0.80
-    told = re.search(r"([\d.]+) of the quoted sentences", (ROOT / "README.md").read_text())
-    assert share == pytest.approx(float(told[1]), abs=0.015)  # fp32 and bf16 differ a little
+    figure = re.search(r"([\d.]+) of the quoted sentences", (ROOT / "README.md").read_text())
+    assert share == pytest.approx(float(figure[1]), abs=0.015)  # fp32 and bf16 differ a little
     shutil.rmtree(copy)
 
 
-def test_a_citation_names_the_chunk_that_its_quotation_stands_in():
+def test_a_citation_names_the_chunk_that_contains_its_quotation():
     def chunk(number: int, text: str) -> Chunk:
         origin = Provenance("a.pdf", "A", (), number, number, 0, len(text))
         return Chunk(UUID(int=number), text, "", number, origin)
 
     chunks = [chunk(1, "Pumps are\nblue."), chunk(2, "Seals are\nred. Bolts too.")]
-    assert _holding(chunks, "Seals are red.").provenance.page == 2
-    assert _holding(chunks, "Pumps are blue. Seals").provenance.page == 1  # over the edge of both
+    assert _chunk_with(chunks, "Seals are red.").provenance.page == 2
+    assert (
+        _chunk_with(chunks, "Pumps are blue. Seals").provenance.page == 1
+    )  # over the edge of both

@@ -5,13 +5,13 @@ from dataclasses import replace
 import pytest
 from qdrant_client import QdrantClient
 
-from ingest.replicate import Replica, checksum
-from retrieval.collection import Collection
-from retrieval.filters import parse_filters
-from retrieval.options import SearchOptions
-from retrieval.store.protocol import StoreOptions
-from retrieval.store.server import Server, ServerStore
-from tests.conftest import silent
+from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.index.replicate import Replica, checksum
+from twotower.retrieval.index.store.connection import Server
+from twotower.retrieval.index.store.protocol import StoreOptions
+from twotower.retrieval.index.store.server import ServerStore
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.vocabulary.filters import parse_filters
 
 QUESTIONS = [
     "security token has gone missing, who do I tell",
@@ -40,8 +40,8 @@ def both(application):
     """Retrievers over the embedded collection, and over a copy in qdrant-client's local mode."""
     with application.catalog.open("documents") as embedded:
         card = embedded.card()
-        server = Server(QdrantClient(":memory:"), "local mode", silent)
-        store = ServerStore.create(server, "copy", card.encoder.dimension, StoreOptions())
+        server = Server(QdrantClient(":memory:"), "local mode")
+        store = ServerStore.create(server, "copy", card.specs, StoreOptions())
         copy = Collection("copy", store)
         copy.write_card(card)
 
@@ -64,8 +64,8 @@ def test_every_way_to_search_gives_the_same_hits_and_scores(both, how, expressio
     first, second, *_ = both
     options = replace(OPTIONS[how], where=parse_filters([expression] if expression else []))
     for question in QUESTIONS:
-        expected = first.retrieve(question, options)
-        hits = second.retrieve(question, options)
+        expected = first.retrieve(question, options).hits
+        hits = second.retrieve(question, options).hits
         assert [hit.score for hit in hits] == pytest.approx([h.score for h in expected], abs=1e-4)
         scores = {hit.chunk.id: hit.score for hit in expected}
         for hit in hits:  # where scores are equal within the tolerance, places may be exchanged
@@ -82,7 +82,7 @@ def test_every_way_to_search_gives_the_same_hits_and_scores(both, how, expressio
 def test_explanations_and_facets_are_the_same(both):
     first, second, embedded, copy = both
     for question in QUESTIONS[:3]:
-        (one, *_), (other, *_) = (r.retrieve(question, explain=True) for r in (first, second))
+        (one, *_), (other, *_) = (r.retrieve(question, explain=True).hits for r in (first, second))
         assert one.chunk == other.chunk
         for name, (weight, share) in one.explanation.parts.items():
             assert other.explanation.parts[name] == pytest.approx((weight, share), abs=1e-4)

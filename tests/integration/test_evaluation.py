@@ -1,4 +1,4 @@
-"""`twotower eval` and `twotower tune`, on small sets made here and on the example."""
+"""`twotower eval` and `twotower tune`, on small generated sets and on the example."""
 
 import json
 import shutil
@@ -16,23 +16,23 @@ def beir(tmp_path_factory):
     """24 documents, one of them longer than the encoder's window, and 24 questions."""
     folder = tmp_path_factory.mktemp("beir")
     (folder / "qrels").mkdir()
-    rows, asked, judged = [], [], ["query-id\tcorpus-id\tscore", "gone\td0\t1", "q0\tgone\t1"]
+    rows, queries, judged = [], [], ["query-id\tcorpus-id\tscore", "gone\td0\t1", "q0\tgone\t1"]
     for n in range(24):
-        animal, place = ANIMALS[n % 8], ("river", "forest", "shore")[n // 8]
-        text = f"The {animal} lives near the {place} and is seen at dawn in month {n}."
+        animal, habitat = ANIMALS[n % 8], ("river", "forest", "shore")[n // 8]
+        text = f"The {animal} lives near the {habitat} and is seen at dawn in month {n}."
         rows.append(
-            {"_id": f"d{n}", "title": f"{animal} {place}", "text": text * (40 if n == 5 else 1)}
+            {"_id": f"d{n}", "title": f"{animal} {habitat}", "text": text * (40 if n == 5 else 1)}
         )
-        asked.append({"_id": f"q{n}", "text": f"where does one see a {animal} at the {place}?"})
+        queries.append({"_id": f"q{n}", "text": f"where does one see a {animal} at the {habitat}?"})
         judged.append(f"q{n}\td{n}\t1")
-    asked.append({"_id": "none", "text": "what is the price of steel"})
-    for name, entries in (("corpus", rows), ("queries", asked)):
+    queries.append({"_id": "none", "text": "what is the price of steel"})
+    for name, entries in (("corpus", rows), ("queries", queries)):
         (folder / f"{name}.jsonl").write_text("\n".join(map(json.dumps, entries)))
     (folder / "qrels" / "test.tsv").write_text("\n".join(judged))
     return folder
 
 
-def test_a_folder_in_beirs_layout_is_measured(twotower, beir):
+def test_eval_measures_a_folder_in_the_layout_of_beir(twotower, beir):
     done = twotower("eval", beir, "--rerank", "late-interaction", "--per-question", "--json")
     assert done.code == 0, done.err
     result = done.json
@@ -49,22 +49,22 @@ def test_a_folder_in_beirs_layout_is_measured(twotower, beir):
         assert 0 < system["p50_ms"] <= system["p95_ms"]
         assert system["recall@10"] <= system["recall@100"] == 1.0
     assert len(result["per_question"]) == 24
-    assert not list(twotower.data_dir.glob("collections/*")), "nothing is left behind"
+    assert not list(twotower.data_dir.glob("collections/*")), "the temporary collection is removed"
 
 
-def test_what_was_left_out_is_said_and_a_chart_is_drawn(twotower, beir, tmp_path):
+def test_eval_reports_unknown_judgements_and_draws_a_chart(twotower, beir, tmp_path):
     chart = tmp_path / "chart.svg"
     done = twotower("eval", beir, "--mode", "bm25", "--mode", "dense", "--plot", chart)
     assert done.code == 0, done.err
-    assert "1 judgements of questions and 1 of documents that are not there" in done.out
+    assert "1 judgements of unknown questions and 1 of unknown documents" in done.out
     assert "1 questions have no answer" in done.out
     assert chart.read_text().startswith("<?xml")
     refused = twotower("eval", beir, "--mode", "bm25", "--plot", tmp_path / "chart.txt")
     assert refused.code == 2
-    assert "write a .png or an .svg file" in refused.err
+    assert "give a name that ends in .png or .svg" in refused.err
 
 
-def test_a_live_collection_is_measured_calibrated_and_tuned(handbook, model_cache, tmp_path):
+def test_eval_and_tune_work_on_a_live_collection(handbook, model_cache, tmp_path):
     copy = CommandLine(handbook._zygote, model_cache, tmp_path / "data", tmp_path)
     copy_sparse(handbook.data_dir, copy.data_dir)
     queries = EXAMPLES / "queries.jsonl"
@@ -80,9 +80,9 @@ def test_a_live_collection_is_measured_calibrated_and_tuned(handbook, model_cach
     assert judged["probability"] > 0.5
     off = copy("search", "best opening in chess against e4", "--json").json
     assert off["answerable"] == "false"
-    assert len(off["hits"]) == 10, "the judgement shortens nothing"
-    assert "Probably nothing here answers this" in copy("search", "chess opening against e4").out
-    # Tuned options are kept with the collection, and what a search asks for wins over them.
+    assert len(off["hits"]) == 10, "the judgement removes no hits"
+    assert "Probably no passage answers this" in copy("search", "chess opening against e4").out
+    # Tuned options are stored with the collection; options of a search take precedence.
     few = tmp_path / "few"
     (few / "qrels").mkdir(parents=True)
     (few / "queries.jsonl").write_text("".join(queries.read_text().splitlines(True)[:30]))
@@ -99,21 +99,21 @@ def test_a_live_collection_is_measured_calibrated_and_tuned(handbook, model_cach
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "name a folder"),
+        ((), "choose one data set"),
         (("nowhere",), "no queries.jsonl"),
-        (("--mode", "sparse"), "--mode sparse: choose of hybrid, dense, bm25"),
+        (("--mode", "sparse"), "the option mode is 'sparse': choose one of hybrid, dense, bm25"),
         (("--queries", "nowhere.jsonl"), "does not exist"),
         (("--chunking", "nowhere"), "0 CSV files"),
     ],
 )
-def test_bad_input_gets_one_clear_line(twotower, arguments, message):
+def test_invalid_arguments_are_reported_in_one_line(twotower, arguments, message):
     done = twotower("eval", *arguments)
     assert done.code == 2
     assert message in done.err
     assert done.err.count("\n") == 1
 
 
-def test_too_few_questions_to_tune_on(twotower, beir, tmp_path):
+def test_tune_needs_20_judged_questions(twotower, beir, tmp_path):
     (tmp_path / "qrels").mkdir()
     for name in ("corpus.jsonl", "queries.jsonl"):
         (tmp_path / name).write_text((beir / name).read_text())
@@ -123,7 +123,7 @@ def test_too_few_questions_to_tune_on(twotower, beir, tmp_path):
     assert "1 judged questions are too few to tune on" in done.err
 
 
-def test_chunk_settings_are_compared_on_labelled_excerpts(twotower, tmp_path):
+def test_eval_measures_chunk_settings_on_labelled_excerpts(twotower, tmp_path):
     paragraphs = [
         f"## Part {n}\n\n" + f"The {a} is kept in box {n}. " * 12 for n, a in enumerate(ANIMALS)
     ]

@@ -1,4 +1,4 @@
-"""The README's table of formats is true: a real file of each goes in and is found by a phrase."""
+"""The README's table of formats is true: a file of each format is ingested and found."""
 
 import shutil
 from email.message import EmailMessage
@@ -14,8 +14,9 @@ from aspose.email_foss.msg import MapiMessage
 from PIL import Image, ImageDraw, ImageFont
 from reportlab.pdfgen.canvas import Canvas
 
-from ingest.loaders import FORMATS, ocr
+from twotower.ingest.loaders import FORMATS, ocr
 
+PICTURES = [suffix for suffix, f in FORMATS.items() if f.needs_ocr]
 TEXT = "The quayside crane lifts phrase{} every Thursday."
 
 
@@ -73,6 +74,10 @@ def write_eml(path: Path, text: str) -> None:
     path.write_bytes(bytes(message))
 
 
+def write_mbox(path: Path, text: str) -> None:
+    path.write_text(f"From a@b Mon Jan  1 00:00:00 2024\nSubject: {text}\n\n{text}\n")
+
+
 def write_msg(path: Path, text: str) -> None:
     MapiMessage.create("Cranes", text).save(str(path))
 
@@ -106,18 +111,19 @@ WRITERS = {
     ".xlsm": write_xlsx,
     ".xls": write_xls,
     ".eml": write_eml,
+    ".mbox": write_mbox,
     ".msg": write_msg,
     ".epub": by_pandoc,
     ".odt": by_pandoc,
     ".rtf": by_pandoc,
-    **dict.fromkeys(ocr.SUFFIXES, write_picture),
+    **dict.fromkeys(PICTURES, write_picture),
 }
 
 
 def test_a_file_of_each_format_is_found_by_its_phrase(twotower, tmp_path):
     folder = tmp_path / "formats"
     folder.mkdir()
-    suffixes = [s for s in FORMATS if s not in ocr.SUFFIXES]
+    suffixes = [s for s in FORMATS if s not in PICTURES]
     for suffix in suffixes:
         writer = WRITERS.get(suffix, write_plain)
         writer(folder / f"document{suffix}", TEXT.format(suffix[1:] + "x"))
@@ -134,11 +140,11 @@ def test_a_file_of_each_format_is_found_by_its_phrase(twotower, tmp_path):
 def test_the_text_of_pictures_and_scans_is_recognised(twotower, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for suffix in ocr.SUFFIXES:
+    for suffix in PICTURES:
         write_picture(folder / f"document{suffix}", f"The crane lifts {phrase(suffix)}")
     Image.open(folder / "document.png").save(folder / "scan.pdf")
     assert twotower("ingest", folder, "--json").json["failed"] == []
-    for suffix in ocr.SUFFIXES:
+    for suffix in PICTURES:
         hits = twotower("search", phrase(suffix), "--mode", "bm25", "--json").json["hits"]
         assert f"document{suffix}" in [hit["source"] for hit in hits]
     scanned = [hit for hit in twotower("search", phrase(".png"), "--mode", "bm25", "--json").json[
@@ -146,7 +152,7 @@ def test_the_text_of_pictures_and_scans_is_recognised(twotower, tmp_path):
     assert [hit["page"] for hit in scanned] == [1]
 
 
-def test_without_tesseract_a_scan_says_so_and_pictures_are_left_out(twotower, tmp_path):
+def test_without_tesseract_a_scan_is_reported_and_pictures_are_left_out(twotower, tmp_path):
     folder = tmp_path / "pictures"
     folder.mkdir()
     write_picture(folder / "picture.png", "unread")
@@ -159,5 +165,5 @@ def test_without_tesseract_a_scan_says_so_and_pictures_are_left_out(twotower, tm
     assert (failed["source"], failed["kind"]) == ("scan.pdf", "no-text")
     assert "no text layer" in failed["reason"]
     assert "tesseract" in failed["reason"]
-    named = twotower.fresh("ingest", tmp_path / "alone.png", "--json", **without)
-    assert (named.code, named.json["failed"][0]["kind"]) == (1, "no-text")
+    picture = twotower.fresh("ingest", tmp_path / "alone.png", "--json", **without)
+    assert (picture.code, picture.json["failed"][0]["kind"]) == (1, "no-text")

@@ -1,4 +1,4 @@
-"""A folder of hostile files: no crash, no hang, nothing from outside, the good ones found."""
+"""A folder of hostile files: no crash, no hang, nothing from outside; good files are found."""
 
 import os
 
@@ -14,11 +14,11 @@ def test_a_hostile_folder(twotower, tmp_path):
     assert done.code == 1, done.err
     assert "Traceback" not in done.err
     report = done.json
-    named = [entry["source"] for entry in report["failed"]]
-    assert len(named) == len(set(named))
+    sources = [entry["source"] for entry in report["failed"]]
+    assert len(sources) == len(set(sources))
     kinds = {entry["source"]: entry["kind"] for entry in report["failed"]}
     for name, allowed in hostile.EXPECTED.items():
-        assert kinds.pop(name, "not named") in allowed, name
+        assert kinds.pop(name, "not reported") in allowed, name
     assert set(kinds.values()) == {"empty"}
     assert len(kinds) == hostile.EMPTY
     assert report["added"] == len(hostile.GOOD) + len(hostile.ODD_NAMES)
@@ -35,7 +35,7 @@ def test_a_hostile_folder(twotower, tmp_path):
 
 
 def test_a_file_that_changes_while_it_is_read(twotower, tmp_path):
-    """The run was planned with a hash; what a worker read must have had it."""
+    """The content that a worker reads must have the hash that the run was planned with."""
     (tmp_path / "folder").mkdir()
     file = tmp_path / "folder" / "a.txt"
     file.write_text("before " * 1000)

@@ -14,12 +14,12 @@ from langchain_tests.integration_tests import (
     ToolsIntegrationTests,
 )
 
-from app.langchain import TwoTowerDocumentCompressor, TwoTowerEmbeddings, TwoTowerRetriever
-from app.settings import load_settings
-from app.wiring import Application
-from retrieval.errors import ConfigurationError, InUse
-from retrieval.filters import parse_filters
 from tests.conftest import RUNTIME, copy_sparse
+from twotower.app.langchain import TwoTowerDocumentCompressor, TwoTowerEmbeddings, TwoTowerRetriever
+from twotower.app.settings import load_settings
+from twotower.app.wiring import Application
+from twotower.retrieval.vocabulary.errors import ConfigurationError, InUse
+from twotower.retrieval.vocabulary.filters import parse_filters
 
 QUESTION = "who do I tell that my security token has gone missing"
 
@@ -83,7 +83,7 @@ class TestTwoTowerTool(ToolsIntegrationTests):
 
 def test_documents_carry_what_a_citation_needs(ready):
     found = TwoTowerRetriever(retriever=ready, k=3).invoke(QUESTION)
-    hits = ready.retrieve(QUESTION)[:3]
+    hits = ready.retrieve(QUESTION).hits[:3]
     assert [document.id for document in found] == [str(hit.chunk.id) for hit in hits]
     first, hit = found[0], hits[0]
     assert first.page_content == hit.chunk.text
@@ -160,7 +160,9 @@ def test_it_opens_the_collection_by_name_or_settings_and_lets_go(settings):
     assert found[0].metadata["source"] == "it/accounts-and-passwords.html"
     with pytest.raises(InUse):
         Application(load_settings({}, **settings)).catalog.open("documents")
-    copy = loads(dumps(retriever), valid_namespaces=["app"], allowed_objects=[TwoTowerRetriever])
+    copy = loads(
+        dumps(retriever), valid_namespaces=["twotower"], allowed_objects=[TwoTowerRetriever]
+    )
     retriever.close()
     assert copy.settings == settings
     assert copy.invoke(QUESTION) == found

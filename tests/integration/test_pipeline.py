@@ -1,16 +1,17 @@
-"""The pipeline from inside: what a person cannot provoke from the command line."""
+"""The pipeline from inside: cases that the command line cannot provoke."""
 
 import pytest
 
-from app.ingestion import Ingestion
-from app.settings import load_settings
-from app.wiring import Application
-from retrieval.errors import ServiceError
-from retrieval.store.edge import EdgeStore
+from twotower.app.services.ingestion import Ingestion
+from twotower.app.settings import load_settings
+from twotower.app.wiring import Application
+from twotower.ingest.report import IngestObserver
+from twotower.retrieval.index.store.edge import EdgeStore
+from twotower.retrieval.vocabulary.errors import ServiceError
 
 
 @pytest.fixture
-def prepared(tmp_path, word_encoder):
+def application_and_folder(tmp_path, word_encoder):
     folder = tmp_path / "folder"
     folder.mkdir()
     for n in range(3):
@@ -20,8 +21,8 @@ def prepared(tmp_path, word_encoder):
     return application, folder
 
 
-def test_no_record_is_written_after_a_write_of_chunks_failed(prepared, monkeypatch):
-    application, folder = prepared
+def test_no_record_is_written_after_a_write_of_chunks_failed(application_and_folder, monkeypatch):
+    application, folder = application_and_folder
     upsert, writes = EdgeStore.upsert, []
 
     def failing(store, points, wait=True):
@@ -42,21 +43,21 @@ def test_no_record_is_written_after_a_write_of_chunks_failed(prepared, monkeypat
         assert {outcome.status for outcome in ingestion.run()} == {"added"}
 
 
-def test_a_run_that_is_asked_to_stop_commits_what_is_in_hand(prepared):
-    application, folder = prepared
+def test_a_run_that_should_stop_commits_the_files_in_progress(application_and_folder):
+    application, folder = application_and_folder
     with Ingestion(application, [folder], "documents") as ingestion:
-        outcomes = list(ingestion.run(stopped=lambda: True))
+        outcomes = list(ingestion.run(should_stop=lambda: True))
     assert outcomes == []
-    asked = iter([False, True, True, True, True])
+    answers = iter([False, True, True, True, True])
     with Ingestion(application, [folder], "documents") as ingestion:
-        outcomes = list(ingestion.run(prune=True, stopped=lambda: next(asked)))
+        outcomes = list(ingestion.run(prune=True, should_stop=lambda: next(answers)))
         assert [outcome.source for outcome in outcomes] == ["0.txt"]
     with application.catalog.open("documents") as collection:
         assert [record.source for record in collection.documents()] == ["0.txt"]
 
 
-def test_a_copy_takes_the_vectors_of_its_twin(prepared, word_encoder):
-    application, folder = prepared
+def test_a_copied_file_uses_the_vectors_of_the_original(application_and_folder, word_encoder):
+    application, folder = application_and_folder
     with Ingestion(application, [folder], "documents") as ingestion:
         list(ingestion.run())
     before = word_encoder.passages
@@ -67,8 +68,10 @@ def test_a_copy_takes_the_vectors_of_its_twin(prepared, word_encoder):
     assert word_encoder.passages == before
 
 
-def test_an_index_is_built_once_a_collection_has_grown_large(prepared, monkeypatch):
-    application, folder = prepared
+def test_an_index_is_built_when_a_collection_reaches_the_threshold(
+    application_and_folder, monkeypatch
+):
+    application, folder = application_and_folder
     built = []
     monkeypatch.setattr(EdgeStore, "optimize", lambda _store: not built.append(1))
 
@@ -88,10 +91,8 @@ def test_an_index_is_built_once_a_collection_has_grown_large(prepared, monkeypat
     assert built == [1]
 
 
-def test_progress_is_told(prepared):
-    from ingest.report import Watcher
-
-    class Recorder(Watcher):
+def test_the_observer_receives_the_progress(application_and_folder):
+    class Recorder(IngestObserver):
         def __init__(self):
             self.read, self.chunks = [], 0
 
@@ -101,7 +102,7 @@ def test_progress_is_told(prepared):
         def encoded(self, chunks):
             self.chunks += chunks
 
-    application, folder = prepared
+    application, folder = application_and_folder
     recorder = Recorder()
     with Ingestion(application, [folder], "documents", recorder) as ingestion:
         list(ingestion.run())

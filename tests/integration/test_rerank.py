@@ -3,15 +3,14 @@
 import numpy as np
 import pytest
 
-from retrieval.errors import ConfigurationError
-from retrieval.model_folder import ModelFolder, find_model
-from retrieval.rerank.cross_encoder import CrossEncoder
-from retrieval.rerank.late_interaction import LateInteraction
-from retrieval.runtime import RuntimeOptions, load_pair_scorer
-from retrieval.runtime.cache import ModelCache
-from retrieval.runtime.torch_runtime import TorchPairScorer
-from tests.conftest import silent
-from tests.unit.retrieval.test_retriever import TEXTS, make_chunk
+from tests.unit.retrieval.search.test_retriever import TEXTS, make_chunk
+from twotower.retrieval.models.model_folder import ModelFolder, find_model
+from twotower.retrieval.models.runtime import RuntimeOptions, load_pair_scorer
+from twotower.retrieval.models.runtime.cache import ModelCache
+from twotower.retrieval.models.runtime.torch_runtime import TorchPairScorer
+from twotower.retrieval.search.rerank.cross_encoder import CrossEncoder
+from twotower.retrieval.search.rerank.late_interaction import LateInteraction
+from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 CHUNKS = [make_chunk(text, place) for place, text in enumerate(TEXTS)]
 
@@ -35,7 +34,7 @@ def cross_encoder_folder(tmp_path_factory, model):
 def test_late_interaction_is_the_mean_of_the_best_matches(application):
     encoder = application.encoder()
     question = "which seals are on the flange"
-    scores = LateInteraction(lambda: encoder).scores(question, CHUNKS)
+    scores = LateInteraction(encoder).scores(question, CHUNKS)
     tokens = encoder.question_tokens(question)
     expected = [
         float((tokens @ passage.T).max(axis=1).mean()) for passage in encoder.passage_tokens(TEXTS)
@@ -58,18 +57,18 @@ def test_token_vectors_are_kept_within_their_memory(application):
             return encoder.passage_tokens(texts)
 
     counting = Counting()
-    kept = LateInteraction(lambda: counting)
+    kept = LateInteraction(counting)
     first = kept.scores("flange", CHUNKS)
     assert kept.scores("flange", CHUNKS) == first
     assert counting.passages == len(CHUNKS)
-    small = LateInteraction(lambda: counting, cache_bytes=1)
+    small = LateInteraction(counting, cache_bytes=1)
     assert small.scores("flange", CHUNKS) == first
     assert small.scores("flange", CHUNKS[:1]) == pytest.approx(first[:1])
     assert counting.passages == 2 * len(CHUNKS) + 1
 
 
 def test_a_passage_or_a_question_without_tokens_has_a_score(application):
-    reranker = LateInteraction(application.encoder)
+    reranker = LateInteraction(application.encoder())
     assert reranker.scores("flange", [make_chunk("", 0)]) == [0.0]
     assert reranker.scores("", CHUNKS) == [0.0] * len(CHUNKS)
     assert reranker.scores("flange", []) == []
@@ -79,13 +78,13 @@ def test_a_passage_or_a_question_without_tokens_has_a_score(application):
 def pair_scorer(request, cross_encoder_folder, tmp_path):
     tiny = ModelFolder("tiny", cross_encoder_folder)
     options = RuntimeOptions(request.param, precision="fp32")
-    scorer = load_pair_scorer(tiny, ModelCache(tmp_path), options, silent)
+    scorer = load_pair_scorer(tiny, ModelCache(tmp_path), options)
     assert isinstance(scorer, TorchPairScorer) == (request.param == "torch")
     return scorer
 
 
 def test_a_cross_encoder_scores_pairs(pair_scorer, cross_encoder_folder):
-    reranker = CrossEncoder("tiny", lambda: pair_scorer)
+    reranker = CrossEncoder(pair_scorer)
     scores = reranker.scores("flange", CHUNKS)
     assert len(set(scores)) == len(CHUNKS)
     assert np.isfinite(scores).all()
@@ -98,7 +97,7 @@ def test_a_cross_encoder_scores_pairs(pair_scorer, cross_encoder_folder):
 
 def test_a_cross_encoder_that_is_nowhere_says_what_to_do(tmp_path):
     with pytest.raises(ConfigurationError, match=r"cross-encoder 'no/such' .*_CROSS_ENCODER"):
-        find_model("no/such", what="cross-encoder", marker="config.json")
+        find_model("no/such", role="cross-encoder", marker="config.json")
     (tmp_path / "config.json").write_text("{}")
     with pytest.raises(ConfigurationError, match="cannot be loaded"):
         TorchPairScorer(ModelFolder("broken", tmp_path)).score([("flange", "bolt")])

@@ -1,4 +1,4 @@
-"""Compilation: any model, proven against torch, and a cache that is never trusted blindly."""
+"""Compilation of models, verified against torch, and the cache of compiled models."""
 
 import json
 import os
@@ -11,13 +11,12 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from retrieval.errors import ConfigurationError, MissingExtra
-from retrieval.model_folder import ModelFolder
-from retrieval.runtime import RuntimeOptions, choose, load_encoder
-from retrieval.runtime.cache import MANIFEST, ModelCache
-from retrieval.runtime.openvino_runtime import OpenVinoEncoder
-from retrieval.runtime.torch_runtime import TorchEncoder
-from tests.conftest import silent
+from twotower.retrieval.models.model_folder import ModelFolder
+from twotower.retrieval.models.runtime import RuntimeOptions, choose_runtime, load_encoder
+from twotower.retrieval.models.runtime.cache import MANIFEST, ModelCache
+from twotower.retrieval.models.runtime.openvino_runtime import OpenVinoEncoder
+from twotower.retrieval.models.runtime.torch_runtime import TorchEncoder
+from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtra
 
 TEXTS = ["The seal is made of viton.", "pump " * 400, "KC-7/b", "  Ünïcödé\n\n "]
 AUTO = RuntimeOptions(precision="fp32", threads=2)
@@ -46,7 +45,7 @@ def saved(modules, folder, **options) -> ModelFolder:
 
 @pytest.fixture(scope="module")
 def tiny(model, tmp_path_factory) -> ModelFolder:
-    """A bi-encoder that is small, but has modules, prompts and a window that differ."""
+    """A small bi-encoder whose modules, prompts and window differ from those of the default one."""
     from sentence_transformers.base.modules import Dense
     from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -57,21 +56,21 @@ def tiny(model, tmp_path_factory) -> ModelFolder:
     return saved(modules, folder / "tiny", prompts=prompts)
 
 
-def same(ours, theirs) -> bool:
-    passages = (ours.encode_passages(TEXTS) * theirs.encode_passages(TEXTS)).sum(axis=1)
-    questions = (ours.encode_questions(TEXTS) * theirs.encode_questions(TEXTS)).sum(axis=1)
+def same_vectors(one, other) -> bool:
+    passages = (one.encode_passages(TEXTS) * other.encode_passages(TEXTS)).sum(axis=1)
+    questions = (one.encode_questions(TEXTS) * other.encode_questions(TEXTS)).sum(axis=1)
     return bool(min(passages.min(), questions.min()) > 0.999)
 
 
-def test_modules_prompts_and_window_come_over(tiny, tmp_path):
-    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO, silent)
+def test_the_compiled_model_has_modules_prompts_and_window_of_the_source(tiny, tmp_path):
+    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO)
     assert isinstance(encoder, OpenVinoEncoder)
     assert encoder.dimension == 16
-    assert same(encoder, TorchEncoder(tiny, "fp32"))
-    assert not same(encoder, TorchEncoder(replace(tiny, question_prompt=""), "fp32"))
+    assert same_vectors(encoder, TorchEncoder(tiny, "fp32"))
+    assert not same_vectors(encoder, TorchEncoder(replace(tiny, question_prompt=""), "fp32"))
 
 
-def test_two_separate_towers(model, tmp_path):
+def test_a_model_with_two_separate_towers_is_compiled(model, tmp_path):
     from sentence_transformers.base.modules import Router
     from sentence_transformers.sentence_transformer.modules import Pooling
 
@@ -82,38 +81,40 @@ def test_two_separate_towers(model, tmp_path):
     (tmp_path / "router").mkdir()
     routed = saved([Router.for_query_document(*towers)], tmp_path / "router")
     (routed.path / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
-    encoder = load_encoder(routed, ModelCache(tmp_path / "cache"), AUTO, silent)
+    encoder = load_encoder(routed, ModelCache(tmp_path / "cache"), AUTO)
     assert isinstance(encoder, OpenVinoEncoder)
-    assert same(encoder, TorchEncoder(routed, "fp32"))
+    assert same_vectors(encoder, TorchEncoder(routed, "fp32"))
     question, passage = encoder.encode_questions(["seal"]), encoder.encode_passages(["seal"])
     assert (question * passage).sum() < 0.9
 
 
-def test_what_cannot_be_compiled_runs_on_torch_and_says_why(model, tmp_path):
+def test_a_model_that_cannot_be_compiled_runs_on_torch_and_the_log_says_why(
+    model, tmp_path, caplog
+):
     from sentence_transformers.sentence_transformer.modules import StaticEmbedding
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(model.path / "tokenizer.json"))
     words = saved([StaticEmbedding(tokenizer, embedding_dim=16)], tmp_path / "words")
     (words.path / "sentence_bert_config.json").write_text('{"max_seq_length": 64}')
-    cache, told = ModelCache(tmp_path / "cache"), []
-    encoder = load_encoder(words, cache, AUTO, told.append)
+    cache = ModelCache(tmp_path / "cache")
+    encoder = load_encoder(words, cache, AUTO)
     assert isinstance(encoder, TorchEncoder)
     assert encoder.encode_passages(TEXTS).shape == (4, 16)
-    assert [line.split(" ")[0] for line in told] == ["compiling", "words"]
-    assert "torch runs it" in told[1]
-    again = []
-    load_encoder(words, cache, AUTO, again.append)
-    assert again == []
-    assert "cannot be compiled" in choose(words, cache, AUTO).reason
+    assert [line.split(" ")[0] for line in caplog.messages] == ["compiling", "words"]
+    assert "torch runs it" in caplog.messages[1]
+    caplog.clear()
+    load_encoder(words, cache, AUTO)
+    assert caplog.messages == []
+    assert "cannot be compiled" in choose_runtime(words, cache, AUTO).reason
     with pytest.raises(ConfigurationError, match="TWOTOWER_RUNTIME=auto"):
-        choose(words, cache, replace(AUTO, runtime="openvino"))
+        choose_runtime(words, cache, replace(AUTO, runtime="openvino"))
 
 
 @pytest.mark.parametrize("damage", ["truncated", "foreign", "manifest", "missing"])
-def test_a_damaged_cache_is_compiled_anew(tiny, tmp_path, damage):
+def test_a_damaged_model_in_the_cache_is_compiled_again(tiny, tmp_path, damage, caplog):
     cache = ModelCache(tmp_path)
-    expected = load_encoder(tiny, cache, AUTO, silent).encode_passages(TEXTS)
+    expected = load_encoder(tiny, cache, AUTO).encode_passages(TEXTS)
     folder = cache.path(tiny.fingerprint)
     weights = next(folder.glob("*.bin"))
     if damage == "truncated":
@@ -124,17 +125,17 @@ def test_a_damaged_cache_is_compiled_anew(tiny, tmp_path, damage):
         (folder / MANIFEST).write_text("[1, 2")
     else:
         weights.unlink()
-    told = []
-    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO, told.append)
-    assert len(told) == 1
+    caplog.clear()
+    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO)
+    assert len(caplog.messages) == 1
     assert np.abs(encoder.encode_passages(TEXTS) - expected).max() < 1e-6
 
 
-def test_a_model_that_changed_under_its_name_is_another_one(tiny, model, tmp_path):
+def test_changed_weights_under_the_same_name_are_compiled_again(tiny, model, tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(tiny.path, folder)
     cache = ModelCache(tmp_path / "cache")
-    before = load_encoder(ModelFolder("m", folder, digests=cache.digests), cache, AUTO, silent)
+    before = load_encoder(ModelFolder("m", folder, digests=cache.digests), cache, AUTO)
     old = before.encode_passages(TEXTS)
     other = transformer(tmp_path / "other", model.path, seed=7)
     other.save(str(tmp_path / "saved"))
@@ -143,68 +144,68 @@ def test_a_model_that_changed_under_its_name_is_another_one(tiny, model, tmp_pat
     shutil.copyfile(tmp_path / "saved" / "model.safetensors", weights)
     assert weights.stat().st_size == size
     changed = ModelFolder("m", folder, digests=ModelCache(tmp_path / "cache").digests)
-    after = load_encoder(changed, cache, AUTO, silent)
+    after = load_encoder(changed, cache, AUTO)
     assert np.abs(after.encode_passages(TEXTS) - old).max() > 0.1
-    assert same(after, TorchEncoder(changed, "fp32"))
+    assert same_vectors(after, TorchEncoder(changed, "fp32"))
 
 
-def test_a_cache_that_cannot_be_written_to(tiny, tmp_path):
+def test_torch_runs_a_model_if_the_cache_cannot_be_written_to(tiny, tmp_path, caplog):
     (tmp_path / "file").write_text("")
-    told = []
-    encoder = load_encoder(tiny, ModelCache(tmp_path / "file" / "cache"), AUTO, told.append)
+    encoder = load_encoder(tiny, ModelCache(tmp_path / "file" / "cache"), AUTO)
     assert isinstance(encoder, TorchEncoder)
-    assert "TWOTOWER_CACHE_DIR" in told[-1]
+    assert "TWOTOWER_CACHE_DIR" in caplog.messages[-1]
 
 
-def test_compiling_into_such_a_cache_does_not_say_that_it_did(tiny, twotower, tmp_path):
+def test_encoder_compile_reports_that_the_cache_cannot_be_written_to(tiny, twotower, tmp_path):
     (tmp_path / "file").write_text("")
     nowhere = {"TWOTOWER_CACHE_DIR": str(tmp_path / "file"), "TWOTOWER_RUNTIME": "auto"}
     done = twotower("encoder", "compile", tiny.path, **nowhere)
     assert done.code == 0
-    assert done.out.endswith("runs on torch: the cache did not take it\n")
+    assert done.out.endswith("runs on torch: the cache did not store it\n")
     assert "TWOTOWER_CACHE_DIR" in done.err
 
 
-def test_a_full_disk_leaves_nothing_behind(tiny, tmp_path, monkeypatch):
+def test_a_full_disk_leaves_no_incomplete_files(tiny, tmp_path, monkeypatch, caplog):
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1000))
-    told = []
-    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO, told.append)
+    encoder = load_encoder(tiny, ModelCache(tmp_path), AUTO)
     assert isinstance(encoder, TorchEncoder)
-    assert "No space left" in told[-1]
+    assert "No space left" in caplog.messages[-1]
     assert [path.suffix for path in (tmp_path / "models").iterdir()] == [".lock"]
 
 
-def test_without_openvino(tiny, tmp_path, monkeypatch):
+def test_a_missing_or_broken_openvino_is_reported(tiny, tmp_path, monkeypatch):
     cache = ModelCache(tmp_path)
-    load_encoder(tiny, cache, AUTO, silent)
+    load_encoder(tiny, cache, AUTO)
 
     def broken():
         raise RuntimeError("libtbb.so.12: cannot open shared object file")
 
-    monkeypatch.setattr("openvino.Core", broken)  # installed, and does not load
+    monkeypatch.setattr("openvino.Core", broken)  # installed, but cannot be loaded
     with pytest.raises(ConfigurationError, match="TWOTOWER_RUNTIME=torch"):
-        load_encoder(tiny, cache, AUTO, silent).encode_questions(["x"])
+        load_encoder(tiny, cache, AUTO).encode_questions(["x"])
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert choose(tiny, cache, AUTO).reason == "openvino is not installed"
+    assert choose_runtime(tiny, cache, AUTO).reason == "openvino is not installed"
     with pytest.raises(MissingExtra, match="pip install openvino"):
-        choose(tiny, cache, replace(AUTO, runtime="openvino"))
+        choose_runtime(tiny, cache, replace(AUTO, runtime="openvino"))
 
 
-def test_bf16_where_the_processor_has_none_is_fp32(tiny, tmp_path, monkeypatch):
+def test_bf16_falls_back_to_fp32_if_the_processor_does_not_support_it(tiny, tmp_path, monkeypatch):
     cache = ModelCache(tmp_path)
-    exact = load_encoder(tiny, cache, AUTO, silent).encode_passages(TEXTS)
-    monkeypatch.setattr("retrieval.runtime.openvino_runtime.has_bf16", lambda: False)
-    forced = load_encoder(tiny, cache, replace(AUTO, precision="bf16"), silent)
+    exact = load_encoder(tiny, cache, AUTO).encode_passages(TEXTS)
+    monkeypatch.setattr(
+        "twotower.retrieval.models.runtime.openvino_runtime.has_bf16", lambda: False
+    )
+    forced = load_encoder(tiny, cache, replace(AUTO, precision="bf16"))
     assert np.abs(forced.encode_passages(TEXTS) - exact).max() < 1e-6
 
 
-def test_processes_that_compile_at_once_share_one_result(tiny, twotower, tmp_path):
+def test_processes_that_compile_at_the_same_time_share_one_result(tiny, twotower, tmp_path):
     environment = twotower.environment | {
         "TWOTOWER_CACHE_DIR": str(tmp_path / "shared"),
         "TWOTOWER_RUNTIME": "openvino",
     }
-    command = [sys.executable, "-m", "app", "encoder", "compile", str(tiny.path)]
+    command = [sys.executable, "-m", "twotower", "encoder", "compile", str(tiny.path)]
     both = [
         subprocess.Popen(
             command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -212,29 +213,31 @@ def test_processes_that_compile_at_once_share_one_result(tiny, twotower, tmp_pat
         for _ in range(2)
     ]
     for process in both:
-        out, err = process.communicate(timeout=120)
+        out, err = process.communicate(timeout=600)
         assert process.returncode == 0, err
-        assert "is compiled, in" in out
+        assert "is compiled in" in out
         assert "Traceback" not in err
     cache = ModelCache(tmp_path / "shared")
     assert cache.find(tiny.fingerprint)
     assert len(list((cache.folder / "models").glob("*/" + MANIFEST))) == 1
 
 
-def test_gc_keeps_what_the_settings_name(tiny, twotower, model, tmp_path):
+def test_gc_keeps_the_models_that_the_settings_name(tiny, twotower, model, tmp_path):
     shared = {"TWOTOWER_CACHE_DIR": str(tmp_path / "shared")}
     cache = ModelCache(tmp_path / "shared")
-    load_encoder(tiny, cache, AUTO, silent)
+    load_encoder(tiny, cache, AUTO)
     kept = twotower("gc", **shared, TWOTOWER_ENCODER=str(tiny.path))
     assert kept.out == "removed 0 compiled models, 0.0 MB\n"
-    with FileLock(cache.path(tiny.fingerprint).with_suffix(".lock")):  # as one that compiles it
+    with FileLock(
+        cache.path(tiny.fingerprint).with_suffix(".lock")
+    ):  # as a process that compiles it
         assert twotower("gc", **shared).out == "removed 0 compiled models, 0.0 MB\n"
-    gone = twotower("gc", **shared)
-    assert gone.out.startswith("removed 1 compiled models, ")
+    removed = twotower("gc", **shared)
+    assert removed.out.startswith("removed 1 compiled models, ")
     assert cache.find(tiny.fingerprint) is None
 
 
-def test_status_tells_what_runs(tiny, twotower, tmp_path):
+def test_status_shows_the_runtime(tiny, twotower, tmp_path):
     before = twotower("status", "--json", TWOTOWER_CACHE_DIR=str(tmp_path), TWOTOWER_RUNTIME="auto")
     assert before.json["encoder"]["runtime"]["compiled"] is False
     shown = twotower("status", TWOTOWER_RUNTIME="torch", TWOTOWER_PRECISION="fp32").out

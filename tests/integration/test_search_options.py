@@ -62,11 +62,11 @@ def test_the_explanation_is_printed_and_carried(handbook):
     for word in ("fused:", "x", "(dense)", "terms:", "closest:"):
         assert word in done.out
     (hit,) = search(handbook, "bolt torque of the flange", "--explain", "--limit", 1)
-    told = hit["explanation"]
+    explanation = hit["explanation"]
     assert hit["fused"] == pytest.approx(
-        sum(part["weight"] * part["normalised"] for part in told["parts"].values())
+        sum(part["weight"] * part["normalised"] for part in explanation["parts"].values())
     )
-    assert told["closest"]["text"] in hit["text"]
+    assert explanation["closest"]["text"] in hit["text"]
     moved = handbook("search", "bolt torque", "--feedback", 3, "--explain", "--limit", 1)
     assert "added by feedback:" in moved.out
 
@@ -94,15 +94,15 @@ def test_a_context_is_cited_and_within_its_budget(handbook):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("--filter", "colour=red"), "filter on unknown key 'colour'; known are source, folder"),
-        (("--filter", "page>=two"), "'two' at character 7 is no number"),
-        (("--filter", "page"), "one of = != > >= < <= is missing at character 5"),
-        (("--filter", "modified>soon"), "'soon' at character 10 is no date"),
-        (("--limit", "0"), "the limit is 0"),
-        (("--limit", "20", "--depth", "5"), "the depth is 5, but 20 hits are asked for"),
+        (("--filter", "colour=red"), "unknown key 'colour' at character 1: use one of source"),
+        (("--filter", "page>=two"), "'two' at character 7 where a number is expected"),
+        (("--filter", "page"), "no operator (= != > >= < <=) at character 5"),
+        (("--filter", "modified>soon"), "'soon' at character 10 where a date is expected"),
+        (("--limit", "0"), "the option limit is 0: it must be between 1"),
+        (("--limit", "20", "--depth", "5"), "the option depth is 5, but the option limit is 20"),
         (("--context", "0"), "the context is 0 tokens"),
-        (("--diversity", "2"), "diversity is 2.0: between 0 and 1"),
-        (("--per-document", "-1"), "per document is -1"),
+        (("--diversity", "2"), "the option diversity is 2.0: it must be between 0 and 1"),
+        (("--per-document", "-1"), "the option per_document is -1: it must be 0 or more"),
     ],
 )
 def test_bad_input_gets_one_clear_line(handbook, arguments, message):

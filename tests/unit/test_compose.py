@@ -111,7 +111,7 @@ def test_the_image_takes_what_the_packages_need_and_nothing_else():
     assert re.search(r"^USER (?!root)", docker, re.MULTILINE)
     assert "torch==2.13.0" in docker
     copied = set(re.findall(r"^COPY (\w+) \./\w+$", docker, re.MULTILINE))
-    assert copied == {"app", "evaluation", "ingest", "retrieval", "ui"}
+    assert copied == {"app", "evaluation", "examples", "ingest", "retrieval", "src", "ui"}
     allowed = (ROOT / ".dockerignore").read_text(encoding="utf-8").split()
     assert allowed[0] == "*"
     assert {f"!{package}" for package in copied} <= set(allowed)

@@ -7,10 +7,12 @@ import tomllib
 import pytest
 import typer.main
 
-from app.cli import app
 from benchmarks import scaling
 from docs import tables
 from tests.conftest import ROOT
+from twotower.__main__ import app
+from twotower.app.cli.lazy import LazyCommand
+from twotower.app.settings import declared, load_settings
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
@@ -19,16 +21,33 @@ def test_every_command_and_option_is_in_the_readme():
     group = typer.main.get_command(app)
     for name, command in group.commands.items():
         assert f"twotower {name}" in README
-        for parameter in command.params:
+        loaded = command.load() if isinstance(command, LazyCommand) else command
+        for parameter in loaded.params:
             for option in parameter.opts:
                 if option.startswith("--"):
                     assert f"`{option}" in README or f" {option}" in README, f"{name} {option}"
+    assert "`twotower --config FILE COMMAND`" in README
 
 
 def test_the_tables_of_formats_and_settings_are_as_the_code_has_them():
     """`make tables` writes them."""
     for table in (tables.formats(), tables.settings()):
         assert table in README
+    assert tables.written(README) == README
+
+
+def test_the_readmes_file_of_settings_is_valid(tmp_path):
+    (example,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    path = tmp_path / "twotower.toml"
+    path.write_text(example, encoding="utf-8")
+    assert load_settings({}, file=path).llm == "ollama:qwen3"
+
+
+def test_every_setting_that_a_document_names_exists():
+    known = {setting.variable for setting in declared().values()} | {"TWOTOWER_CONFIG"}
+    for page in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
+        for name in re.findall(r"\bTWOTOWER_[A-Z_]+[A-Z]\b", page.read_text(encoding="utf-8")):
+            assert name in known or name.startswith("TWOTOWER_TEST_"), (page.name, name)
 
 
 @pytest.mark.parametrize(
@@ -37,6 +56,8 @@ def test_the_tables_of_formats_and_settings_are_as_the_code_has_them():
         "README.md",
         "CONTRIBUTING.md",
         "docs/architecture.md",
+        "docs/extending.md",
+        "docs/glossary.md",
         "docs/quality.md",
         "docs/scaling.md",
     ],
@@ -53,12 +74,33 @@ def test_the_modules_that_the_architecture_names_exist():
         assert (ROOT / path).is_file(), path
 
 
-def test_every_module_of_the_packages_is_in_the_architecture():
+def test_the_rooms_of_the_architecture_are_the_layers_that_lint_imports_checks():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    layers = project["tool"]["importlinter"]["contracts"][0]["layers"]
+    picture = text.split("## The rooms")[1].split("```")[1]
+    rows = [line for line in picture.splitlines() if line.strip()][::-1]
+    rank_of = {}
+    for layer in layers:
+        for module in layer.replace("twotower.", "").split("|"):
+            folder = module.strip().replace(".", "/")
+            if folder not in ("__main__", "langchain"):  # the program, in src/twotower
+                rank_of[folder] = next(
+                    (n for n, row in enumerate(rows) if re.search(rf"\b{folder}\b", row)), None
+                )
+    assert None not in rank_of.values(), rank_of
+    assert list(rank_of.values()) == sorted(rank_of.values())
+    for room in ("vocabulary", "models", "index", "legs", "ingest", "search", "evaluation"):
+        assert f"\n**{room}** " in text
+
+
+def test_every_folder_with_code_belongs_to_a_room():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     for package in ("app", "evaluation", "ingest", "retrieval", "ui"):
-        for file in (ROOT / package).rglob("*.py"):
-            if not file.name.startswith("__"):
-                assert f"`{file.relative_to(ROOT).as_posix()}`" in text
+        for folder in {file.parent for file in (ROOT / package).glob("*/*.py")}:
+            name = folder.relative_to(ROOT).as_posix()
+            parts = (name, f"`{folder.name}/`", f"`{package}`")
+            assert any(part in text for part in parts), name
 
 
 def test_the_worked_examples_and_the_formula_are_those_of_the_benchmark():

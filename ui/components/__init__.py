@@ -1,1 +1,1 @@
-"""Parts that pages are made of; each owns its state."""
+"""Parts of pages; each part owns its state."""

@@ -1,4 +1,4 @@
-"""An answer: its text with numbered citations, what they say, and the retrieval behind it."""
+"""An answer: its text with numbered citations, the cited passages, and all passages found."""
 
 from collections.abc import Sequence
 from textwrap import shorten
@@ -6,16 +6,16 @@ from textwrap import shorten
 import streamlit as st
 from markupsafe import Markup
 
-from app.answer import Answer, Claim
-from app.workspace import Searched
-from retrieval.context import Passage
-from retrieval.errors import TwoTowerError
-from retrieval.types import Chunk
-from ui.components.hit import show_hits
-from ui.components.notices import show_error
-from ui.components.pages_of import show_page
-from ui.resources import workspace
-from ui.safe import label, marked, plain
+from twotower.app.answering.answer import Answer, Claim
+from twotower.app.services.searching import MarkedResult
+from twotower.retrieval.search.context import Passage
+from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.errors import TwoTowerError
+from twotower.ui.components.hit import show_hits
+from twotower.ui.components.notices import show_error
+from twotower.ui.components.pdf_page import show_page
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label, marked, plain
 
 
 def show_answer(name: str, answer: Answer, key: str) -> None:
@@ -24,19 +24,19 @@ def show_answer(name: str, answer: Answer, key: str) -> None:
     Parameters
     ----------
     key
-        That no other answer of the page has.
+        Prefix of the widget keys, different for each answer on the page.
     """
     if answer.kind == "refused":
-        _refused(answer)
+        _show_refusal(answer)
     else:
-        st.html(written(answer.claims))
-        _unsupported(answer)
-        _citations(name, answer, key)
-    _retrieval(name, answer, key)
+        st.html(answer_html(answer.claims))
+        _show_unsupported(answer)
+        _show_citations(name, answer, key)
+    _show_retrieval(name, answer, key)
 
 
-def written(claims: Sequence[Claim]) -> Markup:
-    """The text of an answer as HTML: citations raised, unsupported sentences underlined."""
+def answer_html(claims: Sequence[Claim]) -> Markup:
+    """Turn an answer into HTML: citations as superscripts, unsupported sentences underlined."""
     parts = []
     for claim in claims:
         text = _with_numbers(claim.text)
@@ -48,13 +48,13 @@ def written(claims: Sequence[Claim]) -> Markup:
     return Markup("<div class='answer'>{}</div>").format(Markup(" ").join(parts))
 
 
-def streamed(text: str) -> Markup:
-    """What has come of an answer so far, as HTML."""
+def partial_html(text: str) -> Markup:
+    """Turn the part of an answer that has arrived into HTML."""
     return Markup("<div class='answer' aria-busy='true'>{}</div>").format(_with_numbers(text))
 
 
 def _with_numbers(text: str) -> Markup:
-    """Escape a text, and raise the numbers in square brackets."""
+    """Escape a text, and make numbers in square brackets superscripts."""
     first, *others = text.split("[")
     parts = [Markup("{}").format(plain(first))]
     for piece in others:
@@ -66,15 +66,14 @@ def _with_numbers(text: str) -> Markup:
     return Markup("").join(parts)
 
 
-def _refused(answer: Answer) -> None:
+def _show_refusal(answer: Answer) -> None:
     st.info("The documents do not answer this.", icon=":material/help:")
     if answer.hits:
         where = answer.hits[0].chunk.provenance
-        page = "" if where.page is None else f", page {where.page}"
-        st.caption(f"The nearest passage is in {label(where.source + page)}.")
+        st.caption(f"The closest passage is in {label(where.location)}.")
 
 
-def _unsupported(answer: Answer) -> None:
+def _show_unsupported(answer: Answer) -> None:
     if not answer.unsupported:
         return
     items = Markup("").join(
@@ -85,15 +84,15 @@ def _unsupported(answer: Answer) -> None:
     )
     st.html(
         Markup(
-            "<div class='notes' role='note'>Underlined, because nothing it cites says so:"
-            "<ul>{}</ul></div>"
+            "<div class='notes' role='note'>Underlined sentences are not supported by the passages "
+            "they cite:<ul>{}</ul></div>"
         ).format(items)
     )
 
 
 @st.fragment
-def _citations(name: str, answer: Answer, key: str) -> None:
-    """The cited passages, by number; choosing one opens it."""
+def _show_citations(name: str, answer: Answer, key: str) -> None:
+    """The cited passages by number; selecting one opens it."""
     cited = sorted({c.number for claim in answer.claims for c in claim.citations})
     passages = {p.number: p for p in answer.passages if p.number in cited}
     if not passages:
@@ -101,7 +100,7 @@ def _citations(name: str, answer: Answer, key: str) -> None:
     chosen = st.pills(
         "Sources",
         list(passages),
-        format_func=lambda number: f"{number} · {label(_named(passages[number]))}",
+        format_func=lambda number: f"{number} · {label(_source_label(passages[number]))}",
         key=f"cited-{key}",
     )
     if chosen is None:
@@ -116,7 +115,8 @@ def _citations(name: str, answer: Answer, key: str) -> None:
     with st.container(border=True):
         st.html(
             Markup("<article class='hit'><h3>{}</h3><div class='place'>{}</div></article>").format(
-                plain(passage.title or passage.source), plain(_where(passage))
+                plain(passage.title or passage.source),
+                plain(passage.location),
             )
         )
         for chunk in _quoted(answer, passage, quotes):
@@ -126,7 +126,7 @@ def _citations(name: str, answer: Answer, key: str) -> None:
                     "<div class='hit'><div class='headings'>{}</div><p class='text'>{}</p></div>"
                 ).format(
                     plain(" › ".join(where.headings)),
-                    marked(chunk.text, _found(chunk.text, quotes), "closest"),
+                    marked(chunk.text, _quote_spans(chunk.text, quotes), "closest"),
                 )
             )
             if where.boxes:
@@ -136,58 +136,49 @@ def _citations(name: str, answer: Answer, key: str) -> None:
                     show_error(error)
 
 
-def _named(passage: Passage) -> str:
-    """Where a passage is, and its heading: two of one document shall not read the same."""
-    return " · ".join([_where(passage), *passage.headings[-1:]])
+def _source_label(passage: Passage) -> str:
+    """Location and heading of a passage: the heading tells passages of one page apart."""
+    return " · ".join([passage.location, *passage.headings[-1:]])
 
 
-def _where(passage: Passage) -> str:
-    return passage.source if passage.page is None else f"{passage.source}, page {passage.page}"
-
-
-def _found(text: str, quotes: Sequence[str]) -> list[tuple[int, int]]:
-    """Where quotations stand in a passage, which may break its lines elsewhere."""
-    places: list[int] = []
-    squeezed: list[str] = []
-    for at, character in enumerate(text):
-        if not character.isspace() or (squeezed and not squeezed[-1].isspace()):
-            squeezed.append(" " if character.isspace() else character)
-            places.append(at)
-    line = "".join(squeezed)
+def _quote_spans(text: str, quotes: Sequence[str]) -> list[tuple[int, int]]:
+    """Spans of quotations in a passage, whose line breaks may differ."""
+    offsets: list[int] = []
+    collapsed: list[str] = []
+    for offset, character in enumerate(text):
+        if not character.isspace() or (collapsed and not collapsed[-1].isspace()):
+            collapsed.append(" " if character.isspace() else character)
+            offsets.append(offset)
+    line = "".join(collapsed)
     spans = []
     for quote in quotes:
         start = line.find(quote)
         if start >= 0:
-            spans.append((places[start], places[start + len(quote) - 1] + 1))
+            spans.append((offsets[start], offsets[start + len(quote) - 1] + 1))
     return sorted(spans)
 
 
 def _quoted(answer: Answer, passage: Passage, quotes: Sequence[str]) -> list[Chunk]:
-    """The chunks of a passage that are quoted, or its first one."""
+    """The quoted chunks of a passage, or its first chunk where none is quoted."""
     chunks = [hit.chunk for hit in answer.hits if hit.chunk.id in passage.chunk_ids]
     quoted = [c for c in chunks if any(q in " ".join(c.text.split()) for q in quotes)]
     return quoted or chunks[:1]
 
 
 @st.fragment
-def _retrieval(name: str, answer: Answer, key: str) -> None:
-    """What was searched for, and found, one click away."""
+def _show_retrieval(name: str, answer: Answer, key: str) -> None:
+    """The query and all passages that the search found, in an expander."""
     if not answer.hits:
         return
     with st.expander(
-        f"The {len(answer.hits)} passages behind it", key=f"behind-{key}", on_change="rerun"
-    ) as behind:
-        if not behind.open:
+        f"All passages found ({len(answer.hits)})", key=f"behind-{key}", on_change="rerun"
+    ) as expander:
+        if not expander.open:
             return
-        if answer.asked != answer.question:
-            st.caption(f"Searched for: {label(answer.asked)}")
+        if answer.standalone_question != answer.question:
+            st.caption(f"Searched for: {label(answer.standalone_question)}")
         show_hits(name, _searched(name, answer), f"{key}-")
 
 
-def _searched(name: str, answer: Answer) -> Searched:
-    with workspace().retrieving(name) as retriever:
-        marks = {
-            str(hit.chunk.id): retriever.matches(answer.asked, hit.chunk.text)
-            for hit in answer.hits
-        }
-        return Searched(answer.asked, retriever.options, answer.hits, 0.0, marks)
+def _searched(name: str, answer: Answer) -> MarkedResult:
+    return workspace().searching.marked(name, answer.standalone_question, answer.hits)

@@ -1,29 +1,29 @@
-"""What every page does first: the collection is chosen, and is there."""
+"""First step of every page: choose the collection and check that it exists."""
 
 from collections.abc import Callable
 
 import streamlit as st
 
-from retrieval.errors import TwoTowerError
-from ui.components.notices import empty, show_error
-from ui.components.settings import choose_collection
-from ui.resources import workspace
+from twotower.retrieval.vocabulary.errors import TwoTowerError
+from twotower.ui.components.notices import empty, show_error
+from twotower.ui.components.settings import choose_collection
+from twotower.ui.resources import workspace
 
-_NEXT = (
-    "Bring documents in on the [Documents](/documents) page, or run `twotower ingest PATH` in a "
+_NEXT_STEP = (
+    "Add documents on the [Documents](/documents) page, or run `twotower ingest PATH` in a "
     "terminal."
 )
 
 
-def over_collection(show: Callable[[str], None], nothing: str, icon: str) -> None:
-    """Show a page over the chosen collection; what goes wrong is part of the page.
+def show_for_collection(show: Callable[[str], None], empty_title: str, icon: str) -> None:
+    """Show a page for the chosen collection; errors are shown on the page.
 
     Parameters
     ----------
     show
-        Given the collection's name.
-    nothing
-        What the page says where there is none yet, beside the next step.
+        Function that shows the page, given the name of the collection.
+    empty_title
+        Title of the notice where the collection does not exist yet; the next step follows it.
     """
     try:
         with st.sidebar:
@@ -31,6 +31,6 @@ def over_collection(show: Callable[[str], None], nothing: str, icon: str) -> Non
         if name in workspace().names():
             show(name)
         else:
-            empty(nothing, _NEXT, icon)
+            empty(empty_title, _NEXT_STEP, icon)
     except TwoTowerError as error:
         show_error(error)

@@ -1,4 +1,4 @@
-"""One hit: where it stands, why it was found, its page, and what is around it."""
+"""One hit: its text and score, its page, the text around it, and the explanation."""
 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
@@ -6,66 +6,67 @@ from uuid import UUID
 import streamlit as st
 from markupsafe import Markup
 
-from app.hits import window
-from app.labels import place_of
-from app.workspace import Searched
-from retrieval.errors import TwoTowerError
-from retrieval.types import Chunk, Hit
-from ui.components.notices import show_error
-from ui.components.pages_of import show_page
-from ui.components.why import show_why
-from ui.resources import workspace
-from ui.safe import marked, plain
+from twotower.app.services.exports import window
+from twotower.app.services.labels import label_location
+from twotower.app.services.searching import MarkedResult
+from twotower.retrieval.search.results import Hit
+from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.errors import TwoTowerError
+from twotower.ui.components.notices import show_error
+from twotower.ui.components.pdf_page import show_page
+from twotower.ui.components.why import show_why
+from twotower.ui.resources import workspace
+from twotower.ui.safe import marked, plain
 
-_TEXT = 560  # characters of a passage that are shown first
-_REACH = 2  # passages before and after
-_NAMES = {"dense": "meaning", "bm25": "words"}
-_VERDICTS = {1: "Relevant", 0: "Not relevant"}
+_EXCERPT = 560  # characters of a passage on its card
+_NEIGHBOURS = 2  # passages before and after
+_LEG_NAMES = {"dense": "meaning", "bm25": "words"}
+_LABELS = {1: "Relevant", 0: "Not relevant"}
 
 
 def show_hits(
     name: str,
-    searched: Searched,
+    searched: MarkedResult,
     key: str = "",
     *,
-    moves: Mapping[UUID, str] | None = None,
-    judged: Mapping[str, int] | None = None,
+    rank_changes: Mapping[UUID, str] | None = None,
+    labels: Mapping[str, int] | None = None,
 ) -> None:
-    """Show hits as cards: all texts first, which are waited for, then what opens more of them.
+    """Show hits as cards: first all texts, which the visitor waits for, then their buttons.
 
     Parameters
     ----------
     name
-        The collection.
+        Name of the collection.
     key
-        That no other list of the page has.
-    moves
-        How ranks compare with another ranking's, by chunk.
-    judged
-        What the person has said for this question, by place; ``None`` asks for no judgements.
+        Prefix of the widget keys, different for each list on the page.
+    rank_changes
+        Change of rank against another ranking, by chunk.
+    labels
+        The user's labels for this question, by source and page; ``None`` hides the label buttons.
     """
     cards = []
-    for hit in searched.hits:
+    for hit in searched.result.hits:
         card = st.container(border=True)
-        card.html(_card(hit, searched, (moves or {}).get(hit.chunk.id, "")))
+        card.html(_card(hit, searched, (rank_changes or {}).get(hit.chunk.id, "")))
         cards.append(card)
-    for card, hit in zip(cards, searched.hits, strict=True):
+    for card, hit in zip(cards, searched.result.hits, strict=True):
         with card:
-            _more(name, searched, hit, f"{key}{hit.rank}", judged)
+            _details(name, searched, hit, f"{key}{hit.rank}", labels)
 
 
 @st.fragment
-def _more(
-    name: str, searched: Searched, hit: Hit, key: str, judged: Mapping[str, int] | None
+def _details(
+    name: str, searched: MarkedResult, hit: Hit, key: str, labels: Mapping[str, int] | None
 ) -> None:
-    """What is looked at on demand; opening it runs nothing else of the page."""
+    """Views that open on demand; opening one runs no other part of the page."""
     where = hit.chunk.provenance
     page = "Page" if where.page is None else f"Page {where.page}"
-    views = {"around": "Surroundings", "why": "Why this hit"}
+    views = {"around": "Surrounding text", "why": "Why this hit"}
     if where.boxes:
         views = {"page": page, **views}
     chosen = st.segmented_control(
-        f"More of hit {hit.rank}",
+        f"More about hit {hit.rank}",
         list(views),
         format_func=lambda view: views[view],
         key=f"view-{key}-{hit.chunk.id}",
@@ -75,40 +76,41 @@ def _more(
         if chosen == "page":
             show_page(name, where.source, hit.chunk, f"{key}-{hit.chunk.id}")
         elif chosen == "around":
-            _around(name, searched, hit.chunk)
+            _show_surroundings(name, searched, hit.chunk)
         elif chosen == "why":
             show_why(name, searched, hit)
     except TwoTowerError as error:
         show_error(error)
-    if judged is not None:
-        _verdict(name, searched.question, hit.chunk, key, judged.get(place_of(hit.chunk)))
+    if labels is not None:
+        _label_buttons(
+            name, searched.result.question, hit.chunk, key, labels.get(label_location(hit.chunk))
+        )
 
 
-def _verdict(name: str, question: str, chunk: Chunk, key: str, judged: int | None) -> None:
-    """Take a judgement, and keep it at once."""
+def _label_buttons(name: str, question: str, chunk: Chunk, key: str, label: int | None) -> None:
+    """Buttons that save the user's label at once."""
     widget = f"verdict-{key}-{chunk.id}"
 
-    def keep() -> None:
-        workspace().labels(name).mark(question, place_of(chunk), st.session_state[widget])
+    def save() -> None:
+        workspace().labels(name).mark(question, label_location(chunk), st.session_state[widget])
 
     st.segmented_control(
         "Does this answer the question?",
-        list(_VERDICTS),
-        format_func=lambda score: _VERDICTS[score],
-        default=judged,
+        list(_LABELS),
+        format_func=lambda score: _LABELS[score],
+        default=label,
         key=widget,
-        on_change=keep,
+        on_change=save,
     )
 
 
-def _card(hit: Hit, searched: Searched, moved: str) -> Markup:
+def _card(hit: Hit, searched: MarkedResult, rank_change: str) -> Markup:
     where = hit.chunk.provenance
     marks = searched.marks.get(str(hit.chunk.id), ())
-    place = where.source if where.page is None else f"{where.source}, page {where.page}"
-    way = Markup("")
-    if moved:
-        down = " down" if moved.startswith("▼") else ""
-        way = Markup("<span class='moved{}'>{}</span>").format(down, moved)
+    badge = Markup("")
+    if rank_change:
+        down = " down" if rank_change.startswith("▼") else ""
+        badge = Markup("<span class='moved{}'>{}</span>").format(down, rank_change)
     headings = Markup("")
     if where.headings:
         headings = Markup("<div class='headings'>{}</div>").format(
@@ -119,20 +121,20 @@ def _card(hit: Hit, searched: Searched, moved: str) -> Markup:
         "<h3>{}</h3>{}<span class='score'>{:.3f}</span></div><div class='place'>{}</div>{}{}"
         "<p class='text'>{}</p></article>"
     ).format(
-        searched.question,
+        searched.result.question,
         hit.rank,
         plain(where.title or where.source),
-        way,
+        badge,
         hit.score,
-        plain(place),
+        plain(where.location),
         headings,
-        score_bar(hit, searched.hits[0].score),
+        score_bar(hit, searched.result.hits[0].score),
         excerpt(hit.chunk.text, marks),
     )
 
 
-def excerpt(text: str, marks: Sequence[tuple[int, int]], size: int = _TEXT) -> Markup:
-    """The stretch of a passage with the most marked words, as HTML."""
+def excerpt(text: str, marks: Sequence[tuple[int, int]], size: int = _EXCERPT) -> Markup:
+    """The part of a passage with the most marked words, as HTML."""
     start, end = window(text, marks, size)
     inside = [(a - start, b - start) for a, b in marks if start <= a and b <= end]
     shown = marked(text[start:end], inside)
@@ -140,13 +142,13 @@ def excerpt(text: str, marks: Sequence[tuple[int, int]], size: int = _TEXT) -> M
 
 
 def score_bar(hit: Hit, best: float) -> Markup:
-    """A hit's score as a bar, split into what each leg adds to it where the fusion tells.
+    """A hit's score as a bar, split into the contributions of the legs where they are known.
 
-    Where it does not, the bar is as long as the score is of the best hit's.
+    Otherwise the length of the bar is the score relative to the best hit's score.
     """
-    parts = shares(hit)
+    parts = score_parts(hit)
     whole = 1.0 if len(parts) > 1 else max(best, 1e-9)
-    said = ", ".join(f"{value:.2f} from {name}" for name, _, value in parts)
+    description = ", ".join(f"{name} {value:.2f}" for name, _, value in parts)
     segments = Markup("").join(
         Markup("<i class='{}' style='width:{:.1f}%'></i>").format(
             kind, 100 * max(min(value / whole, 1), 0)
@@ -157,31 +159,32 @@ def score_bar(hit: Hit, best: float) -> Markup:
         Markup("<span><i class='{}'></i>{} {:.2f}</span>").format(kind, name, value)
         for name, kind, value in parts
     )
-    if hit.reranked is not None:  # its scale is its own: it orders, and adds nothing to the bar
-        moved = hit.reranked.moved
-        way = f", {'up' if moved > 0 else 'down'} {abs(moved)}" if moved else ""
+    if hit.reranked is not None:  # on a scale of its own, so it is not part of the bar
+        moved = hit.reranked.rank_change
+        change = f", {'up' if moved > 0 else 'down'} {abs(moved)}" if moved else ""
         legend += Markup("<span><i class='rerank'></i>reranker {:.2f}{}</span>").format(
-            hit.reranked.score, way
+            hit.reranked.score, change
         )
     return Markup(
-        "<div class='bar' role='img' aria-label='Score: {}'>{}</div><div class='legend'>{}</div>"
-    ).format(said, segments, legend)
+        "<div class='bar' role='img' aria-label='Parts of the score: {}'>{}</div>"
+        "<div class='legend'>{}</div>"
+    ).format(description, segments, legend)
 
 
-def shares(hit: Hit) -> list[tuple[str, str, float]]:
-    """Name, kind and size of what adds up to a hit's score before reranking."""
+def score_parts(hit: Hit) -> list[tuple[str, str, float]]:
+    """Name, leg and value of each part of a hit's score before reranking."""
     explanation = hit.explanation
     if explanation is None or not explanation.parts:
-        kind = next((name for name, place in hit.legs.items() if place), "dense")
+        kind = next((name for name, leg_score in hit.legs.items() if leg_score), "dense")
         return [("score", kind, hit.score)]
     return [
-        (_NAMES[name], name, weight * normalised)
+        (_LEG_NAMES[name], name, weight * normalised)
         for name, (weight, normalised) in explanation.parts.items()
     ]
 
 
-def _around(name: str, searched: Searched, chunk: Chunk) -> None:
-    before, after = workspace().neighbours(name, chunk, _REACH)
+def _show_surroundings(name: str, searched: MarkedResult, chunk: Chunk) -> None:
+    before, after = workspace().searching.neighbours(name, chunk, _NEIGHBOURS)
     own = marked(chunk.text, searched.marks.get(str(chunk.id), ()))
     quiet = Markup("<div class='around'>{}</div>")
     st.html(

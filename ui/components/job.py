@@ -1,48 +1,50 @@
-"""A job as it runs: how far it is, what it said, and a way to end it."""
+"""A job of the page: its progress, its log, and a button to cancel it."""
 
 from collections.abc import Callable
 
 import streamlit as st
 from markupsafe import Markup
 
-from app.jobs import Job
-from ui.resources import workspace
-from ui.safe import label, plain
+from twotower.app.services.jobs import Job
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label, plain
 
-_EVERY = 1.0  # seconds
-_LINES = 60
+_REFRESH_SECONDS = 1.0
+_LOG_LINES = 60
 
 
-def show_job(kind: str, ended: Callable[[Job], None]) -> None:
-    """Show the jobs of a kind: those that go on, and the last one that has ended.
+def show_job(kind: str, show_result: Callable[[Job], None]) -> None:
+    """Show the active jobs of a kind, and the last one that has ended.
 
     Parameters
     ----------
-    ended
-        Shows what a job that went well has brought.
+    show_result
+        Function that shows the result of a job.
     """
     for number, job in enumerate(workspace().jobs.of(kind)):
         with st.container(border=True, key=f"job-{kind}-{number}"):
             if job.active:
-                st.fragment(_running, run_every=_EVERY)(job, number)
+                st.fragment(_show_running, run_every=_REFRESH_SECONDS)(job, number)
             else:
-                _over(job, ended)
+                _show_ended(job, show_result)
 
 
-def _running(job: Job, number: int) -> None:
+def _show_running(job: Job, number: int) -> None:
     if not job.active:
         st.rerun()
-    waits = job.state == "waiting"
-    in_hand = f", {len(job.in_hand):,} in hand" if job.in_hand else ""
-    count = f"{job.done:,} of {job.total:,}{in_hand} · " if job.total else ""
+    waiting = job.state == "waiting"
+    in_progress = f", {len(job.in_progress):,} in progress" if job.in_progress else ""
+    count = f"{job.done:,} of {job.total:,}{in_progress} · " if job.total else ""
     st.markdown(f"**{label(job.title)}**")
-    st.progress(job.share, text=label("waiting for the job before it" if waits else job.what))
+    st.progress(
+        job.share, text=label("waiting for an earlier job to finish" if waiting else job.what)
+    )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.html(
             Markup("<div class='state' role='status'>{}{:.0f} s</div>").format(count, job.seconds)
         )
-        if job.stopped():
-            st.caption("ending after what is in hand …")
+        if job.should_stop():
+            st.caption("stopping after the current step …")
         else:
             st.button(
                 "Cancel",
@@ -50,10 +52,10 @@ def _running(job: Job, number: int) -> None:
                 on_click=job.cancel,
                 icon=":material/stop:",
             )
-    _lines(job)
+    _show_log(job)
 
 
-def _over(job: Job, ended: Callable[[Job], None]) -> None:
+def _show_ended(job: Job, show_result: Callable[[Job], None]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{label(job.title)}**")
         st.button(
@@ -66,23 +68,23 @@ def _over(job: Job, ended: Callable[[Job], None]) -> None:
     if job.state == "failed":
         st.error(label(job.error), icon=":material/error:")
     elif job.state == "cancelled":
-        st.info("Cancelled; what was done is kept.", icon=":material/stop_circle:")
+        st.info("Cancelled. Finished work is kept.", icon=":material/stop_circle:")
     if job.state == "done" or job.result is not None:
-        ended(job)
-    _lines(job)
+        show_result(job)
+    _show_log(job)
 
 
-def _lines(job: Job) -> None:
-    if not job.seen:
+def _show_log(job: Job) -> None:
+    if not job.log:
         return
     lines = Markup("").join(
         Markup("<div class='{}'>{}</div>").format(
             "failed" if line.startswith("failed") else "", plain(line)
         )
-        for line in reversed(list(job.seen)[-_LINES:])
+        for line in reversed(list(job.log)[-_LOG_LINES:])
     )
     st.html(
-        Markup("<div class='seen' tabindex='0' role='log' aria-label='Files'>{}</div>").format(
-            lines
-        )
+        Markup(
+            "<div class='seen' tabindex='0' role='log' aria-label='Log of the job'>{}</div>"
+        ).format(lines)
     )

@@ -1,4 +1,4 @@
-"""The keyboard: `/` goes to the box of questions."""
+"""Keyboard shortcut: `/` moves the cursor to the question box."""
 
 import streamlit as st
 
@@ -23,5 +23,5 @@ if (!window.twotowerKeys) {
 
 
 def listen() -> None:
-    """Listen on the page, once."""
+    """Install the shortcut, once for each page."""
     st.html(_SCRIPT, unsafe_allow_javascript=True)

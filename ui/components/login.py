@@ -1,13 +1,13 @@
-"""A login by OpenID Connect, where one is configured; the password stands before all this."""
+"""Login by OpenID Connect where it is configured; the password gate comes before it."""
 
 import streamlit as st
 
-from ui.resources import has_login
-from ui.safe import label
+from twotower.ui.resources import has_login
+from twotower.ui.safe import label
 
 
 def require_login() -> None:
-    """Stop the page here for those who are not logged in."""
+    """Stop the page here for visitors who are not logged in."""
     if has_login() and not st.user.is_logged_in:
         st.title("twotower")
         st.write("Log in to search these documents.")
@@ -16,7 +16,7 @@ def require_login() -> None:
 
 
 def show_visitor() -> None:
-    """Tell who is logged in, and let her out."""
+    """Show who is logged in, with a button to log out."""
     if has_login() and st.user.is_logged_in:
         with st.sidebar:
             st.caption(label(str(st.user.get("email") or st.user.get("name") or "logged in")))

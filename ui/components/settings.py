@@ -1,4 +1,4 @@
-"""How to search: the sidebar's settings, which live in the address."""
+"""Search settings in the sidebar; the page's address contains them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,99 +6,99 @@ from typing import Any
 
 import streamlit as st
 
-from retrieval.filters import KEYS, Condition, Filter, parse_filters
-from retrieval.options import Rerank, SearchOptions
-from retrieval.types import Mode
-from ui.resources import workspace
-from ui.safe import label
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.vocabulary.filters import KEYS, Condition, Filter, parse_filters
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label
 
-MODES: Mapping[Mode, str] = {"hybrid": "Hybrid", "dense": "Meaning", "bm25": "Words"}
-RERANKS: Mapping[Rerank, str] = {
+MODES: Mapping[str, str] = {"hybrid": "Hybrid", "dense": "Meaning", "bm25": "Words"}
+RERANKS: Mapping[str, str] = {
     "none": "None",
     "late-interaction": "Late interaction",
     "cross-encoder": "Cross-encoder",
 }
 _FACETS = {"type": "File type", "folder": "Folder"}
-_MOST_VALUES = 200  # of one facet
+_FACET_VALUES = 200  # largest number of values to choose from
 _MODE_HELP = (
-    "Hybrid weighs meaning and words together. Meaning finds other words for the same thing; words "
-    "(BM25) finds names, numbers and exact terms."
+    "Meaning finds passages that say the same in other words. Words finds names, numbers and exact "
+    "terms (BM25). Hybrid combines both."
 )
 _RERANK_HELP = (
-    "A second, slower look at the first 50 hits. Late interaction compares word by word with the "
-    "same model; a cross-encoder is a model of its own."
+    "Sorts the first 50 hits again with a slower, closer comparison. Late interaction compares "
+    "word by word with the same model. A cross-encoder is a separate model."
 )
 
 
-def way(options: SearchOptions) -> str:
-    """Name a way to search as the settings do."""
-    named = MODES[options.mode]
-    return named if options.rerank == "none" else f"{named}, {RERANKS[options.rerank].lower()}"
+def describe_search(options: SearchOptions) -> str:
+    """Name a search by its mode and reranker, in the words of the settings."""
+    mode = MODES[options.mode]
+    return mode if options.rerank == "none" else f"{mode}, {RERANKS[options.rerank].lower()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """What a visitor has set.
+class SearchChoice:
+    """Search settings that a visitor has chosen.
 
     Attributes
     ----------
-    asked
-        As `Application.retriever` takes it.
-    compared
-        The same for a second ranking; ``None`` where none is compared.
+    overrides
+        Search options that replace the defaults, as `Application.retriever` takes them.
+    compared_overrides
+        The same for a second search; ``None`` where nothing is compared.
+    labelling
+        Whether the visitor labels hits.
     """
 
-    collection: str
-    asked: Mapping[str, Any]
-    compared: Mapping[str, Any] | None
+    overrides: Mapping[str, Any]
+    compared_overrides: Mapping[str, Any] | None
     labelling: bool
 
 
 def choose_collection() -> str:
-    """Choose among the collections."""
+    """Show the list of collections; returns the chosen one."""
     names = workspace().names()
-    own = workspace().settings.collection
-    if own not in names:
-        names = [own, *names]
+    default = workspace().settings.collection
+    if default not in names:
+        names = [default, *names]
     chosen: str = st.selectbox(
-        "Collection", names, index=names.index(own), key="collection", bind="query-params"
+        "Collection", names, index=names.index(default), key="collection", bind="query-params"
     )
     return chosen
 
 
-def choose(name: str) -> Chosen:
-    """Show the settings, and read them."""
-    asked: dict[str, Any] = _way("", "Search by")
-    asked["limit"] = st.slider("Hits", 5, 50, 10, 5, key="hits", bind="query-params")
-    asked["per_document"] = st.slider(
-        "Hits of one document",
+def choose_search(name: str) -> SearchChoice:
+    """Show the search settings; returns the chosen ones."""
+    overrides: dict[str, Any] = _choose_method("", "Search by")
+    overrides["limit"] = st.slider("Number of hits", 5, 50, 10, 5, key="hits", bind="query-params")
+    overrides["per_document"] = st.slider(
+        "Hits per document",
         0,
         5,
         0,
         key="per-document",
         bind="query-params",
-        help="At most so many of the same document; 0: no such limit.",
+        help="Largest number of hits from the same document. 0 means no limit.",
     )
-    asked["where"] = _filters(name)
+    overrides["where"] = _filters(name)
     compared = None
     st.divider()
-    if st.toggle("Compare two ways", key="compare", bind="query-params"):
-        compared = {**asked, **_way("-2", "Compared with")}
+    if st.toggle("Compare two searches", key="compare", bind="query-params"):
+        compared = {**overrides, **_choose_method("-2", "Compare with")}
     labelling = st.toggle(
         "Label hits",
         key="label",
         bind="query-params",
-        help="Say which hits are relevant. The judgements are kept, and the Quality page measures "
-        "on them.",
+        help="Mark hits as relevant or not. Your labels are saved, and the Quality page measures "
+        "search with them.",
     )
-    return Chosen(name, asked, compared, labelling)
+    return SearchChoice(overrides, compared, labelling)
 
 
-def _way(suffix: str, title: str) -> dict[str, Any]:
+def _choose_method(suffix: str, title: str) -> dict[str, Any]:
     mode = st.segmented_control(
         title,
         list(MODES),
-        default="bm25" if suffix else "hybrid",  # the same twice would compare nothing
+        default="bm25" if suffix else "hybrid",  # different from the first search
         required=True,
         format_func=lambda mode: MODES[mode],
         key=f"mode{suffix}",
@@ -109,7 +109,7 @@ def _way(suffix: str, title: str) -> dict[str, Any]:
         "Reranker",
         list(RERANKS),
         format_func=lambda kind: RERANKS[kind],
-        index=list(RERANKS).index(workspace().settings.rerank),
+        index=list(RERANKS).index(str(workspace().settings.search.get("rerank", "none"))),
         key=f"rerank{suffix}",
         bind="query-params",
         help=_RERANK_HELP,
@@ -119,38 +119,38 @@ def _way(suffix: str, title: str) -> dict[str, Any]:
 
 @st.cache_data(max_entries=20, show_spinner=False)
 def _counts(name: str, state: tuple[int, int]) -> dict[str, dict[str, int]]:
-    """Facets of one state of a collection."""
+    """Facets of a collection, cached until the collection changes."""
     del state
-    return workspace().facets(name, list(_FACETS))
+    return workspace().searching.facets(name, list(_FACETS))
 
 
 def _filters(name: str) -> Filter:
-    """Facets with their counts, and an expression for what they cannot say."""
+    """Facets with their counts, and a text box for all other filters."""
     conditions: list[Condition] = []
-    counts = _counts(name, workspace().changes(name))
+    counts = _counts(name, workspace().searching.state(name))
     for key, values in counts.items():
         if len(values) > 1:
             title = _FACETS.get(key) or label(key).capitalize()
-            chosen = _facet(key, title, dict(list(values.items())[:_MOST_VALUES]))
+            chosen = _choose_values(key, title, dict(list(values.items())[:_FACET_VALUES]))
             if chosen:
                 field = key if key in KEYS else f"meta.{key}"
                 conditions.append(Condition(field, values=tuple(chosen)))
-    written = st.text_input(
+    text = st.text_input(
         "Filter",
         key="filter",
         bind="query-params",
         placeholder="modified>=2025-01-01",
-        help="KEY=VALUE, KEY!=VALUE, KEY=LOW..HIGH, KEY>=VALUE; several with a semicolon between "
-        "them. Keys: source, folder, type, title, headings, page, modified, and those of your "
-        "documents.",
+        help="Conditions: KEY=VALUE, KEY!=VALUE, KEY=LOW..HIGH or KEY>=VALUE. Separate several "
+        "conditions with semicolons. Keys: source, folder, type, title, headings, page, modified, "
+        "and the metadata keys of your documents.",
     )
-    expressions = [part.strip() for part in (written or "").split(";") if part.strip()]
-    keys = workspace().metadata_keys(name) if expressions else []
+    expressions = [part.strip() for part in (text or "").split(";") if part.strip()]
+    keys = workspace().searching.metadata_keys(name) if expressions else []
     return Filter(tuple(conditions)) & parse_filters(expressions, keys)
 
 
-def _facet(key: str, title: str, values: Mapping[str, int]) -> list[str]:
-    """Choose values; the address has them without their counts, which change."""
+def _choose_values(key: str, title: str, values: Mapping[str, int]) -> list[str]:
+    """Choose values of a facet; the address contains them without the counts, which change."""
     widget = f"facet-{key}"
     if widget not in st.session_state:
         st.session_state[widget] = [v for v in st.query_params.get_all(widget) if v in values]

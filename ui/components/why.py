@@ -1,26 +1,26 @@
-"""Why a hit stands where it does, drawn."""
+"""Explanation of a hit's rank."""
 
 from collections.abc import Mapping
 
 import streamlit as st
 from markupsafe import Markup
 
-from app.workspace import Searched
-from retrieval.types import Explanation, Hit
-from ui.resources import workspace
-from ui.safe import plain
+from twotower.app.services.searching import MarkedResult
+from twotower.retrieval.search.results import Explanation, Hit
+from twotower.ui.resources import workspace
+from twotower.ui.safe import plain
 
-_TERMS = 14
+_TERMS = 14  # words of the question that are shown
 
 
-def show_why(name: str, searched: Searched, hit: Hit) -> None:
-    """The explanation, drawn: ranks and scores of the legs, the words, the closest sentence."""
+def show_why(name: str, searched: MarkedResult, hit: Hit) -> None:
+    """Show the ranks and scores of the legs, the words, and the closest sentence."""
     explanation = hit.explanation
     if explanation is None:
         return
     sentence = None
-    if searched.options.mode != "bm25":
-        sentence = workspace().closest(name, searched.question, hit.chunk)
+    if searched.result.options.mode != "bm25":
+        sentence = workspace().searching.closest(name, searched.result.question, hit.chunk)
     st.html(
         Markup("<div class='why'>{}{}{}</div>").format(
             _legs_table(hit, explanation),
@@ -33,22 +33,22 @@ def show_why(name: str, searched: Searched, hit: Hit) -> None:
         st.html(
             Markup(
                 "<div class='why'><div class='state'>The sentence closest to the question "
-                "(cosine {:.2f})</div><div class='passage'><mark class='closest'>{}</mark></div>"
-                "</div>"
+                "(cosine similarity {:.2f})</div><div class='passage'>"
+                "<mark class='closest'>{}</mark></div></div>"
             ).format(sentence.similarity, " ".join(text.split()))
         )
 
 
 def _legs_table(hit: Hit, explanation: Explanation) -> Markup:
     rows = []
-    for leg, place in hit.legs.items():
+    for leg, leg_score in hit.legs.items():
         weight, normalised = explanation.parts.get(leg, (None, None))
         cells: Mapping[str, str] = {
-            "rank": "–" if place is None or place.rank is None else str(place.rank),
-            "score": "–" if place is None else f"{place.score:.3f}",
-            "normalised": "–" if normalised is None else f"{normalised:.3f}",
+            "rank": "–" if leg_score is None or leg_score.rank is None else str(leg_score.rank),
+            "score": "–" if leg_score is None else f"{leg_score.score:.3f}",
+            "normalised score": "–" if normalised is None else f"{normalised:.3f}",
             "weight": "–" if weight is None else f"{weight:.2f}",
-            "adds": "–" if weight is None else f"{weight * (normalised or 0):.3f}",
+            "contribution": "–" if weight is None else f"{weight * (normalised or 0):.3f}",
         }
         numbers = Markup("").join(
             Markup("<td class='number'>{}</td>").format(cell) for cell in cells.values()
@@ -60,11 +60,11 @@ def _legs_table(hit: Hit, explanation: Explanation) -> Markup:
         )
     heads = Markup("").join(
         Markup("<th scope='col' class='number'>{}</th>").format(head)
-        for head in ("rank", "score", "normalised", "weight", "adds")
+        for head in ("rank", "score", "normalised score", "weight", "contribution")
     )
     return Markup(
-        "<div class='wide' tabindex='0' role='region' aria-label='Scores of the legs'><table>"
-        "<thead><tr><th scope='col'>leg</th>{}</tr></thead><tbody>{}</tbody></table></div>"
+        "<div class='wide' tabindex='0' role='region' aria-label='Score of each search'><table>"
+        "<thead><tr><th scope='col'>search by</th>{}</tr></thead><tbody>{}</tbody></table></div>"
     ).format(heads, Markup("").join(rows))
 
 
@@ -80,16 +80,18 @@ def _terms(explanation: Explanation) -> Markup:
         for term in explanation.terms[:_TERMS]
     )
     return Markup(
-        "<div class='state'>Words of the question, with what each adds to BM25; struck through: "
-        "not in the passage</div><div class='terms'>{}</div>"
+        "<div class='state'>Words of the question, with their part of the BM25 score. The passage "
+        "does not contain the words that are struck through.</div><div class='terms'>{}</div>"
     ).format(chips)
 
 
 def _reranked(hit: Hit) -> Markup:
     if hit.reranked is None:
         return Markup("")
-    moved = hit.reranked.moved
-    way = f"moved it {abs(moved)} {'up' if moved > 0 else 'down'}" if moved else "left it in place"
-    return Markup("<div class='state'>The reranker gave {:.3f} and {}.</div>").format(
-        hit.reranked.score, way
+    moved = hit.reranked.rank_change
+    change = "did not move the hit"
+    if moved:
+        change = f"moved the hit {'up' if moved > 0 else 'down'} by {abs(moved)}"
+    return Markup("<div class='state'>The reranker gave the score {:.3f} and {}.</div>").format(
+        hit.reranked.score, change
     )

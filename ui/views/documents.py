@@ -1,4 +1,4 @@
-"""Documents: what is in the collection, what failed, and how more comes in."""
+"""Documents page: the documents of a collection, failed files, and forms to add more."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,27 +7,27 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
-from app.background import ingest
-from app.jobs import Job
-from app.uploads import safe_name, suffixes
-from app.workspace import DocumentRow
-from ingest.report import IngestReport
-from retrieval.errors import ConfigurationError, TwoTowerError
-from ui.components.job import show_job
-from ui.components.notices import empty, show_error
-from ui.components.pages_of import leaf_through
-from ui.components.settings import choose_collection
-from ui.resources import workspace
-from ui.safe import label, plain
+from twotower.app.example import HANDBOOK
+from twotower.app.services.background import ingest
+from twotower.app.services.documents import DocumentRow
+from twotower.app.services.jobs import Job
+from twotower.app.services.uploads import safe_name, suffixes
+from twotower.ingest.report import IngestReport
+from twotower.retrieval.vocabulary.errors import ConfigurationError, TwoTowerError
+from twotower.ui.components.job import show_job
+from twotower.ui.components.notices import empty, show_error
+from twotower.ui.components.pdf_page import show_pages
+from twotower.ui.components.settings import choose_collection
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label, plain
 
-_EXAMPLE = Path(__file__).parents[2] / "examples" / "handbook"
 _STATES = {
     "ready": "ready",
     "changed": "file changed",
-    "gone": "file gone",
+    "gone": "file missing",
     "failed": "failed",
 }
-_SHOWN_AT_ONCE = 20  # passages of a preview
+_PREVIEW_PASSAGES = 20  # on one page of the preview
 
 
 def show() -> None:
@@ -36,59 +36,61 @@ def show() -> None:
     try:
         with st.sidebar:
             name = choose_collection()
-        _bring_in(name)
-        show_job("ingest", _report)
-        _list(name)
+        _show_ingest_forms(name)
+        show_job("ingest", _show_report)
+        _show_documents(name)
     except TwoTowerError as error:
         show_error(error)
 
 
-def _bring_in(name: str) -> None:
+def _show_ingest_forms(name: str) -> None:
     upload, folder = st.tabs(["Upload files", "Read a folder"])
     with upload, st.form("upload", clear_on_submit=True, border=False):
         files = st.file_uploader(
-            "Files to bring in",
+            "Files to ingest",
             type=suffixes(),
             accept_multiple_files=True,
-            help="A file of the same name replaces the one before.",
+            help="A file replaces an earlier upload of the same name.",
         )
         if st.form_submit_button("Ingest", type="primary", icon=":material/upload:"):
-            _uploaded(name, files)
+            _ingest_uploads(name, files)
     with folder, st.form("folder", border=False):
         text = st.text_input(
             "Folder on the machine that serves this page", placeholder="~/Documents", key="folder"
         )
-        prune = st.checkbox("Remove documents below it whose files are gone")
+        prune = st.checkbox("Remove documents whose files are no longer in the folder")
         if st.form_submit_button("Ingest the folder", icon=":material/folder_open:"):
             try:
-                _start(name, [workspace().folder(text)], prune)
-            except TwoTowerError as error:  # beside the box, with the rest of the page
+                _start(name, [workspace().access.folder(text)], prune)
+            except TwoTowerError as error:  # shown beside the box; the rest of the page stays
                 show_error(error)
 
 
-def _uploaded(name: str, files: Sequence["st.runtime.uploaded_file_manager.UploadedFile"]) -> None:
+def _ingest_uploads(
+    name: str, files: Sequence["st.runtime.uploaded_file_manager.UploadedFile"]
+) -> None:
     if not files:
-        st.info("Choose files first, or drop them on the box.", icon=":material/upload_file:")
+        st.info("Choose files first, or drop them into the box.", icon=":material/upload_file:")
         return
-    kept: list[Path] = []
+    uploads: list[Path] = []
     for file in files:
         try:
-            if safe_name(file.name) in {path.name for path in kept}:
+            if safe_name(file.name) in {path.name for path in uploads}:
                 raise ConfigurationError(
-                    f"two files are called {file.name}: the second was left out, rename it"
+                    f"two files are named {file.name}: the second was skipped, rename it"
                 )
-            kept.append(workspace().uploads(name).keep(file.name, file, file.size))
+            uploads.append(workspace().documents.uploads(name).save(file.name, file, file.size))
         except TwoTowerError as error:
             show_error(error)
-    if kept:
-        _start(name, kept)
+    if uploads:
+        _start(name, uploads)
 
 
 def _start(name: str, paths: Sequence[Path], prune: bool = False) -> None:
     ingest(workspace(), name, paths, prune)
 
 
-def _report(job: Job) -> None:
+def _show_report(job: Job) -> None:
     report: IngestReport = job.result
     counts = ", ".join(f"{count} {status}" for status, count in report.counts.items() if count)
     st.html(
@@ -98,23 +100,23 @@ def _report(job: Job) -> None:
     )
     if report.gone:
         names = ", ".join(report.gone[:5])
-        st.caption(f"Gone from the folder, still in the index: {label(names)}")
+        st.caption(f"No longer in the folder, but still in the index: {label(names)}")
 
 
-def _list(name: str) -> None:
-    rows = workspace().documents(name)
+def _show_documents(name: str) -> None:
+    rows = workspace().documents.rows(name)
     if not rows:
         empty(
             "No documents yet",
-            "Drop files on the box above, or name a folder. Everything stays on this machine.",
+            "Drop files into the box above, or enter a folder. Everything stays on this machine.",
             "folder_open",
         )
-        if _EXAMPLE.is_dir() and not workspace().jobs.active():
+        if HANDBOOK.is_dir() and not workspace().jobs.active():
             with st.container(horizontal_alignment="center"):
                 st.button(
                     "Try it with the example handbook",
                     on_click=_start,
-                    args=(name, [_EXAMPLE]),
+                    args=(name, [HANDBOOK]),
                     icon=":material/auto_stories:",
                 )
         return
@@ -123,12 +125,11 @@ def _list(name: str) -> None:
         st.metric("Documents", f"{len(rows) - failed:,}", border=True)
         st.metric("Passages", f"{sum(row.chunks for row in rows):,}", border=True)
         st.metric("Failed", f"{failed:,}", border=True)
-    shown = _narrowed(rows)
-    _table(shown)
-    _chosen(name, {row.source: row for row in rows})
+    _show_table(_filtered(rows))
+    _show_selection(name, {row.source: row for row in rows})
 
 
-def _narrowed(rows: Sequence[DocumentRow]) -> list[DocumentRow]:
+def _filtered(rows: Sequence[DocumentRow]) -> list[DocumentRow]:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         text = st.text_input(
             "Find", key="find", placeholder="part of a name or title", type="search"
@@ -139,15 +140,15 @@ def _narrowed(rows: Sequence[DocumentRow]) -> list[DocumentRow]:
             state = st.segmented_control(
                 "State", states, format_func=lambda state: _STATES[state], key="state"
             )
-    wanted = (text or "").strip().lower()
+    part = (text or "").strip().lower()
     return [
         row
         for row in rows
-        if wanted in f"{row.source} {row.title}".lower() and state in (None, row.state)
+        if part in f"{row.source} {row.title}".lower() and state in (None, row.state)
     ]
 
 
-def _table(rows: Sequence[DocumentRow]) -> None:
+def _show_table(rows: Sequence[DocumentRow]) -> None:
     frame = pd.DataFrame(
         {
             "Document": [plain(row.source) for row in rows],
@@ -163,14 +164,14 @@ def _table(rows: Sequence[DocumentRow]) -> None:
     if not any(row.reason for row in rows):
         frame = frame.drop(columns="Reason")
 
-    def take() -> None:
-        picked = st.session_state["table"].selection.rows
-        st.session_state["chosen"] = [rows[n].source for n in picked if n < len(rows)]
+    def select() -> None:
+        numbers = st.session_state["table"].selection.rows
+        st.session_state["chosen"] = [rows[n].source for n in numbers if n < len(rows)]
 
     st.dataframe(
         frame,
         key="table",
-        on_select=take,
+        on_select=select,
         selection_mode="multi-row",
         hide_index=True,
         height=min(38 + 35 * max(len(rows), 1), 353),
@@ -181,16 +182,16 @@ def _table(rows: Sequence[DocumentRow]) -> None:
             "Document": st.column_config.TextColumn(width="medium"),
         },
         placeholder="–",
-        alt="The documents of the collection",
+        alt="Documents of the collection",
     )
 
 
-def _chosen(name: str, rows: dict[str, DocumentRow]) -> None:
-    """What can be done with the documents that are chosen, in the table or by name."""
-    known = [source for source in st.session_state.get("chosen", ()) if source in rows]
-    st.session_state["chosen"] = known
+def _show_selection(name: str, rows: dict[str, DocumentRow]) -> None:
+    """Actions for the documents that are selected in the table or by name."""
+    existing = [source for source in st.session_state.get("chosen", ()) if source in rows]
+    st.session_state["chosen"] = existing
     chosen = st.multiselect(
-        "Chosen documents", list(rows), key="chosen", placeholder="choose in the table, or here"
+        "Selected documents", list(rows), key="chosen", placeholder="select in the table, or here"
     )
     busy = bool(workspace().jobs.active())
     with st.container(horizontal=True):
@@ -198,46 +199,48 @@ def _chosen(name: str, rows: dict[str, DocumentRow]) -> None:
             "Ingest again",
             icon=":material/refresh:",
             disabled=busy or not any(rows[source].path for source in chosen),
-            on_click=_again,
+            on_click=_ingest_again,
             args=(name, [rows[source] for source in chosen]),
         )
         if st.button("Delete", icon=":material/delete:", disabled=not chosen):
-            _confirm(name, [rows[source] for source in chosen])
+            _confirm_delete(name, [rows[source] for source in chosen])
     if len(chosen) == 1:
-        _preview(name, rows[chosen[0]])
+        _show_preview(name, rows[chosen[0]])
 
 
-def _again(name: str, rows: Sequence[DocumentRow]) -> None:
+def _ingest_again(name: str, rows: Sequence[DocumentRow]) -> None:
     _start(name, [Path(row.path) for row in rows if row.path])
 
 
 @st.dialog("Delete documents?")
-def _confirm(name: str, rows: Sequence[DocumentRow]) -> None:
-    own = workspace().uploads(name).folder.resolve()
+def _confirm_delete(name: str, rows: Sequence[DocumentRow]) -> None:
+    own = workspace().documents.uploads(name).folder.resolve()
     uploaded = sum(Path(row.path).parent.resolve() == own for row in rows if row.path)
     what = label(rows[0].source) if len(rows) == 1 else f"{len(rows)} documents"
-    st.write(f"**{what}** will no longer be found.")
+    st.write(f"Searches will no longer find **{what}**.")
     if uploaded:
-        st.write("What was uploaded is deleted for good.")
+        st.write("Uploaded files are deleted permanently.")
     if uploaded < len(rows):
-        st.write("Files in folders stay; reading their folder again brings them back.")
+        st.write("Files in folders stay. To restore their documents, ingest the folder again.")
     with st.container(horizontal=True, horizontal_alignment="right"):
-        if st.button("Keep"):
+        if st.button("Cancel"):
             st.rerun()
-        if st.button("Delete for good" if uploaded else "Delete", type="primary", key="confirm"):
-            gone = workspace().delete(name, [row.source for row in rows])
-            st.toast(f"{what} deleted, {gone} passages", icon=":material/delete:")
+        if st.button("Delete permanently" if uploaded else "Delete", type="primary", key="confirm"):
+            passages = workspace().documents.delete(name, [row.source for row in rows])
+            st.toast(f"{what} deleted ({passages} passages)", icon=":material/delete:")
             st.rerun()
 
 
-def _preview(name: str, row: DocumentRow) -> None:
+def _show_preview(name: str, row: DocumentRow) -> None:
     st.html(
         Markup("<article class='hit'><h3>{}</h3><div class='place'>{}</div></article>").format(
             plain(row.title or row.source), plain(row.path)
         )
     )
-    if row.reason:
+    if row.reason and row.state == "failed":
         st.error(label(row.reason), icon=":material/error:")
+    elif row.reason:
+        st.warning(f"Not read: {label(row.reason)}", icon=":material/warning:")
     if not row.chunks:
         return
     views = ["Pages", "Text"] if row.pages and row.source.lower().endswith(".pdf") else ["Text"]
@@ -247,14 +250,14 @@ def _preview(name: str, row: DocumentRow) -> None:
             "Preview", views, default="Pages", required=True, label_visibility="collapsed"
         )
     if view == "Pages":
-        leaf_through(name, row.source, row.pages or 1, row.source)
+        show_pages(name, row.source, row.pages or 1, row.source)
         return
-    chunks = workspace().text_of(name, row.source)
+    chunks = workspace().documents.show(name, row.source)[1]
     first = 0
-    if len(chunks) > _SHOWN_AT_ONCE:
-        pages = -(-len(chunks) // _SHOWN_AT_ONCE)
-        first = (st.pagination(pages, key=f"text-{row.source}") - 1) * _SHOWN_AT_ONCE
-    for chunk in chunks[first : first + _SHOWN_AT_ONCE]:
+    if len(chunks) > _PREVIEW_PASSAGES:
+        pages = -(-len(chunks) // _PREVIEW_PASSAGES)
+        first = (st.pagination(pages, key=f"text-{row.source}") - 1) * _PREVIEW_PASSAGES
+    for chunk in chunks[first : first + _PREVIEW_PASSAGES]:
         with st.container(border=True):
             where = chunk.provenance
             page = "" if where.page is None else f"page {where.page} · "

@@ -1,4 +1,4 @@
-"""Index: what the collection is made of, its versions, its health, and a map of it."""
+"""Index page: facts about a collection, its health, its versions, and a map of its passages."""
 
 from typing import Any
 
@@ -8,49 +8,49 @@ import pandas as pd
 import streamlit as st
 from markupsafe import Markup
 
-from app.background import reindex
-from app.chunk_map import ChunkMap, draw_map, main_sources
-from app.jobs import Job
-from app.workspace import Overview
-from retrieval.errors import TwoTowerError
-from retrieval.types import Hit
-from ui.components.frame import over_collection
-from ui.components.job import show_job
-from ui.components.notices import show_error
-from ui.resources import workspace
-from ui.safe import plain
+from twotower.app.services.background import reindex
+from twotower.app.services.chunk_map import ChunkMap, draw_map, main_sources
+from twotower.app.services.index_info import Overview, describe
+from twotower.app.services.jobs import Job
+from twotower.retrieval.search.results import Hit
+from twotower.retrieval.vocabulary.errors import TwoTowerError
+from twotower.ui.components.frame import show_for_collection
+from twotower.ui.components.job import show_job
+from twotower.ui.components.notices import show_error
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label, plain
 
-_NAMED = 9  # documents with a colour of their own
-_OTHERS = "all others"
+_COLOURED = 9  # documents with a colour of their own
+_OTHERS = "all other documents"
 _COLOURS = (
     "#2f6fb0", "#c77a2c", "#2e8b64", "#9465b5", "#c0505b", "#b09a2a", "#2a9090", "#b0609c",
     "#6a76d0",
 )  # fmt: skip
 _GREY = "#9aa3ad"
-# The same in every layer: where they differ, Streamlit draws nothing, and says nothing.
-_PLACE = {"x": alt.X("x:Q", axis=None), "y": alt.Y("y:Q", axis=None)}
-_HITS = 10
+# The same in every layer: where they differ, Streamlit draws nothing and reports no error.
+_POSITION = {"x": alt.X("x:Q", axis=None), "y": alt.Y("y:Q", axis=None)}
+_HITS = 10  # drawn for a question
 
 
 def show() -> None:
     """Show the page."""
     st.title("Index")
-    over_collection(_show, "No index yet", "database")
+    show_for_collection(_show, "No index yet", "database")
 
 
 def _show(name: str) -> None:
-    overview = workspace().overview(name)
-    _facts(overview)
+    overview = describe(workspace().application, name)
+    _show_facts(overview)
     left, right = st.columns(2, gap="large")
     with left:
-        _health(overview)
+        _show_health(overview)
     with right:
-        _versions(name, overview)
-    show_job("reindex", _rebuilt)
-    _map(name)
+        _show_versions(name, overview)
+    show_job("reindex", _show_rebuilt)
+    _show_map(name)
 
 
-def _facts(overview: Overview) -> None:
+def _show_facts(overview: Overview) -> None:
     card = overview.card
     size = "unknown" if overview.size is None else f"{overview.size / 2**20:.1f} MB"
     with st.container(horizontal=True):
@@ -60,14 +60,15 @@ def _facts(overview: Overview) -> None:
         st.metric("Version", str(overview.versions.live), border=True)
     facts = {
         "Encoder": f"{card.encoder.name} (fingerprint {card.encoder.fingerprint[:12]})",
-        "Dimension": f"{card.encoder.dimension:,}",
-        "Words": f"BM25, {card.bm25.language}, k1 {card.bm25.k1:g}, b {card.bm25.b:g}, "
+        "Vector dimension": f"{card.encoder.dimension:,}",
+        "Word search": f"BM25, {card.bm25.language}, k1 {card.bm25.k1:g}, b {card.bm25.b:g}, "
         f"mean length {card.bm25.avg_len:.0f}",
-        "Passages": f"{card.chunking['strategy']}, up to {card.chunking['chunk_tokens']} tokens, "
-        f"{card.chunking['overlap_tokens']} shared",
-        "Vectors": card.quantization if card.quantization != "none" else "as they are (float32)",
-        "Tuned": ", ".join(f"{key} {value}" for key, value in card.search.items()) or "no",
-        "Kept in": workspace().application.catalog.place,
+        "Passages": f"split by {card.chunking['strategy']}, up to {card.chunking['chunk_tokens']} "
+        f"tokens, overlap {card.chunking['overlap_tokens']} tokens",
+        "Compression": card.quantization if card.quantization != "none" else "none (float32)",
+        "Tuned settings": ", ".join(f"{key} {value}" for key, value in card.search.items())
+        or "none",
+        "Stored in": workspace().application.catalog.location,
     }
     st.html(
         Markup("<dl class='facts'>{}</dl>").format(
@@ -79,23 +80,20 @@ def _facts(overview: Overview) -> None:
     )
 
 
-def _health(overview: Overview) -> None:
+def _show_health(overview: Overview) -> None:
     st.subheader("Health")
     settings = workspace().settings
-    if overview.fits:
-        st.success(
-            "The encoder in the settings made these vectors.", icon=":material/check_circle:"
-        )
+    if overview.encoder_problem:
+        st.error(label(overview.encoder_problem), icon=":material/error:")
     else:
-        st.error(
-            f"The settings name another encoder ({settings.encoder}): searches by meaning are "
-            "refused. Re-index, or set TWOTOWER_ENCODER to the collection's own.",
-            icon=":material/error:",
+        st.success(
+            "The encoder that made these vectors is on this machine.",
+            icon=":material/check_circle:",
         )
     if overview.stray:
         st.warning(
-            f"{overview.stray} passages are of an ingestion that did not end: ingest again, and "
-            "they are put right.",
+            f"{overview.stray} passages are missing or left over from an ingestion that was "
+            "interrupted. Ingest the documents again to repair this.",
             icon=":material/build:",
         )
     else:
@@ -103,13 +101,13 @@ def _health(overview: Overview) -> None:
     threshold = settings.index_threshold
     if not settings.qdrant_url and threshold and overview.chunks > threshold:
         st.info(
-            "Large enough for an index of its vectors: `twotower optimize` builds it while this "
-            "page is closed.",
+            "A vector index would make search in this collection faster. Stop this page and run "
+            "`twotower optimize` to build it.",
             icon=":material/speed:",
         )
 
 
-def _versions(name: str, overview: Overview) -> None:
+def _show_versions(name: str, overview: Overview) -> None:
     st.subheader("Versions")
     versions = overview.versions
     previous = f", version {versions.previous} is kept" if versions.previous else ""
@@ -118,12 +116,12 @@ def _versions(name: str, overview: Overview) -> None:
     with st.form("reindex", border=False):
         encoder = st.text_input(
             "Encoder",
-            value=workspace().settings.encoder,
-            help="A packaged model, a folder, or a model hub's name. Searches go on while the next "
-            "version is built beside this one.",
-            disabled=not workspace().alone,
+            value=overview.card.encoder.name,
+            help="Name of a packaged model, a folder, or a name on the model hub. Search keeps "
+            "working while the new version is built.",
+            disabled=not workspace().access.local_only,
         )
-        force = st.checkbox("Build it even where nothing differs")
+        force = st.checkbox("Rebuild even if the settings have not changed")
         with st.container(horizontal=True):
             if st.form_submit_button("Re-index", icon=":material/autorenew:", disabled=busy):
                 reindex(workspace(), name, encoder.strip(), force)
@@ -132,7 +130,7 @@ def _versions(name: str, overview: Overview) -> None:
         f"Roll back to version {versions.previous}", icon=":material/undo:", disabled=busy
     ):
         try:
-            workspace().rollback(name)
+            workspace().application.catalog.rollback(name)
         except TwoTowerError as error:
             show_error(error)
         else:
@@ -140,61 +138,57 @@ def _versions(name: str, overview: Overview) -> None:
             st.rerun()
 
 
-def _rebuilt(job: Job) -> None:
+def _show_rebuilt(job: Job) -> None:
     built = job.result
     if built is None:
-        st.info("It was built with the present settings: nothing to do.", icon=":material/check:")
+        st.info("Built with the current settings already: nothing to do.", icon=":material/check:")
         return
     if not built.finished:
-        st.info("Re-index again, and it goes on where it was.", icon=":material/pause:")
+        st.info("Re-index again to continue where it stopped.", icon=":material/pause:")
         return
     st.success(
-        f"Version {built.version} was put live: {built.documents:,} documents, {built.chunks:,} "
-        f"passages, {built.encoded:,} of them encoded now.",
+        f"Version {built.version} is published: {built.documents:,} documents, {built.chunks:,} "
+        f"passages, {built.encoded:,} of them newly encoded.",
         icon=":material/check_circle:",
-    )
-    encoder = workspace().settings.encoder
-    st.caption(
-        f"The page uses encoder {plain(encoder)}; TWOTOWER_ENCODER sets it for the command line."
     )
 
 
 @st.cache_data(max_entries=4, show_spinner="Drawing the map")
-def _drawn(name: str, state: tuple[int, int]) -> ChunkMap | None:
+def _cached_map(name: str, state: tuple[int, int]) -> ChunkMap | None:
     del state
     with workspace().opened(name) as collection:
         return draw_map(collection)
 
 
 @st.fragment
-def _map(name: str) -> None:
-    """The chunks in the plane, with a question and its hits."""
+def _show_map(name: str) -> None:
+    """Draw the passages in a plane, with a question and its hits."""
     st.subheader("Map")
-    drawn = _drawn(name, workspace().changes(name))
+    drawn = _cached_map(name, workspace().searching.state(name))
     if drawn is None:
         st.caption("There is nothing to draw yet.")
         return
     question = st.text_input(
-        "A question, drawn where it falls",
+        "Show a question on the map",
         key="map-question",
         placeholder="how long is the guarantee?",
     )
-    sources = main_sources(drawn.chunks, _NAMED)
+    sources = main_sources(drawn.chunks, _COLOURED)
     frame = pd.DataFrame(
         {
-            "x": drawn.places[:, 0],
-            "y": drawn.places[:, 1],
-            "document": [_named(chunk.provenance.source, sources) for chunk in drawn.chunks],
+            "x": drawn.points[:, 0],
+            "y": drawn.points[:, 1],
+            "document": [_legend_name(chunk.provenance.source, sources) for chunk in drawn.chunks],
             "source": [plain(chunk.provenance.source) for chunk in drawn.chunks],
             "passage": [plain(" ".join(chunk.text.split())[:120]) for chunk in drawn.chunks],
         }
     )
-    order = [*map(plain, sources), _OTHERS]  # by name: what a scale does not name has no colour
+    order = [*map(plain, sources), _OTHERS]  # the scale names every value: others have no colour
     layers: list[Any] = [
         alt.Chart(frame)
         .mark_circle(size=38, opacity=0.65)
         .encode(
-            **_PLACE,
+            **_POSITION,
             color=alt.Color(
                 "document:N",
                 scale=alt.Scale(domain=order, range=[*_COLOURS[: len(sources)], _GREY]),
@@ -207,43 +201,48 @@ def _map(name: str) -> None:
         layers += _question_layers(name, question, drawn)
     st.altair_chart(
         alt.layer(*layers).properties(height=520),
-        alt="Passages as points, those with similar content near each other",
+        alt="Map of the passages as points; passages with similar content are close together",
     )
     st.caption(
-        f"{len(drawn.chunks):,} passages by their first two principal components, which show "
-        f"{drawn.explained:.0%} of their differences: neighbours here may be far apart in truth."
+        f"{len(drawn.chunks):,} passages, placed by their first two principal components. These "
+        f"show {drawn.explained:.0%} of the variance: neighbours on the map may be far apart."
     )
 
 
-def _named(source: str, sources: list[str]) -> str:
+def _legend_name(source: str, sources: list[str]) -> str:
     return plain(source) if source in sources else _OTHERS
 
 
 def _question_layers(name: str, question: str, drawn: ChunkMap) -> list[Any]:
-    """The question, its hits, and a line to each."""
-    with workspace().retrieving(name) as retriever:
+    """Layers for the question, its hits, and a line to each hit."""
+    with workspace().searching.retriever(name) as retriever:
         vector = retriever.question_vector(question)
-    hits: tuple[Hit, ...] = workspace().search(name, question, {"limit": _HITS}).hits
+    if vector is None:
+        return []
+    hits: tuple[Hit, ...] = (
+        workspace().searching.search(name, question, {"limit": _HITS}).result.hits
+    )
     with workspace().opened(name) as collection:
-        vectors = collection.dense_vectors([hit.chunk.id for hit in hits])
-    found = [hit for hit in hits if hit.chunk.id in vectors]
-    (own,) = drawn.place(vector[None, :])
-    rows = [vectors[hit.chunk.id] for hit in found]
-    places = drawn.place(np.reshape(rows, (len(found), len(vector))))
-    shown = {
-        "source": [plain(hit.chunk.provenance.source) for hit in found],
-        "rank": [hit.rank for hit in found],
+        vectors = collection.vectors("dense", [hit.chunk.id for hit in hits])
+    shown = [hit for hit in hits if hit.chunk.id in vectors]
+    (centre,) = drawn.project(vector[None, :])
+    rows = [vectors[hit.chunk.id] for hit in shown]
+    positions = drawn.project(np.reshape(rows, (len(shown), len(vector))))
+    columns = {
+        "source": [plain(hit.chunk.provenance.source) for hit in shown],
+        "rank": [hit.rank for hit in shown],
     }
-    ends = pd.DataFrame({"x": places[:, 0], "y": places[:, 1], **shown})
-    lines = ends.assign(x2=float(own[0]), y2=float(own[1]))
-    mark = pd.DataFrame({"x": [float(own[0])], "y": [float(own[1])], "text": [plain(question)]})
+    ends = pd.DataFrame({"x": positions[:, 0], "y": positions[:, 1], **columns})
+    x, y = map(float, centre)
+    lines = ends.assign(x2=x, y2=y)
+    mark = pd.DataFrame({"x": [x], "y": [y], "text": [plain(question)]})
     rules = alt.Chart(lines).mark_rule(opacity=0.6, color="#7d8894")
     rings = alt.Chart(ends).mark_point(size=120, strokeWidth=2.5, color="#e0503f", opacity=1)
     star = alt.Chart(mark).mark_point(
         shape="diamond", size=260, filled=True, color="#e0503f", opacity=1
     )
     return [
-        rules.encode(**_PLACE, x2="x2:Q", y2="y2:Q"),
-        rings.encode(**_PLACE, tooltip=["rank:Q", "source:N"]),
-        star.encode(**_PLACE, tooltip=["text:N"]),
+        rules.encode(**_POSITION, x2="x2:Q", y2="y2:Q"),
+        rings.encode(**_POSITION, tooltip=["rank:Q", "source:N"]),
+        star.encode(**_POSITION, tooltip=["text:N"]),
     ]

@@ -1,4 +1,4 @@
-"""Quality: measure ways to search on labelled questions."""
+"""Quality page: measure search methods on labelled questions."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,53 +9,52 @@ import altair as alt
 import pandas as pd
 import streamlit as st
 
-from app.background import evaluate
-from app.evaluation import systems
-from app.jobs import Job
-from evaluation.dataset import Dataset
-from evaluation.measure import SystemResult, paired_p
-from retrieval.errors import TwoTowerError
-from retrieval.options import SearchOptions
-from ui.components.frame import over_collection
-from ui.components.job import show_job
-from ui.components.notices import show_error
-from ui.components.settings import MODES, RERANKS, way
-from ui.resources import workspace
-from ui.safe import label, plain
-
-_EXAMPLE = Path(__file__).parents[2] / "examples" / "queries.jsonl"
+from twotower.app.example import QUERIES
+from twotower.app.services.background import evaluate
+from twotower.app.services.evaluation import systems
+from twotower.app.services.jobs import Job
+from twotower.evaluation.dataset import Dataset
+from twotower.evaluation.measure import SystemResult, paired_p
+from twotower.retrieval.search.options import SearchOptions
+from twotower.retrieval.vocabulary.errors import TwoTowerError
+from twotower.ui.components.frame import show_for_collection
+from twotower.ui.components.job import show_job
+from twotower.ui.components.notices import show_error
+from twotower.ui.components.settings import MODES, RERANKS, describe_search
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label, plain
 
 
 def show() -> None:
     """Show the page."""
     st.title("Quality")
-    over_collection(_show, "Nothing to measure yet", "monitoring")
+    show_for_collection(_show, "Nothing to measure yet", "monitoring")
 
 
 def _show(name: str) -> None:
-    _start(name)
-    show_job("evaluate", _results)
+    _show_form(name)
+    show_job("evaluate", _show_results)
 
 
-def _sets(name: str) -> dict[str, Path]:
-    """Sets of labelled questions by what they are called."""
+def _question_sets(name: str) -> dict[str, Path]:
+    """Files of labelled questions, by the name that the page shows."""
     sets: dict[str, Path] = {}
-    judged = workspace().labels(name).read()
-    useful = sum(any(places.values()) for places in judged.values())
-    if useful:
-        sets[f"Your labels ({useful} questions)"] = workspace().labels(name).queries
-    if _EXAMPLE.is_file():
-        sets["The example handbook"] = _EXAMPLE
+    labels = workspace().labels(name).read()
+    labelled = sum(any(judgements.values()) for judgements in labels.values())
+    if labelled:
+        sets[f"Your labels ({labelled} questions)"] = workspace().labels(name).queries
+    if QUERIES.is_file():
+        sets["The example handbook"] = QUERIES
     return sets
 
 
-def _start(name: str) -> None:
+def _show_form(name: str) -> None:
     st.markdown(
-        "How good is search on your own questions? Label hits on the Search page, or name a set of "
-        "labelled questions; each way to search answers all of them."
+        "Measure how well search works for your own questions. Label hits on the Search page, or "
+        "choose a folder of labelled questions. Each search method answers all questions."
     )
-    sets = _sets(name)
-    other = "A folder of this machine"
+    sets = _question_sets(name)
+    other = "A folder on this machine"
     with st.container(border=True, key="measure"):
         chosen = st.selectbox("Questions", [*sets, other])
         folder = ""
@@ -66,61 +65,66 @@ def _start(name: str) -> None:
                 key="question-folder",
             )
         modes = st.multiselect(
-            "Ways to search",
+            "Search methods",
             list(MODES),
             default=list(MODES),
             format_func=lambda mode: MODES[mode],
         )
         rerank = st.selectbox(
-            "And the first one, reranked by", list(RERANKS), format_func=lambda kind: RERANKS[kind]
+            "Reranker to measure with the first method",
+            list(RERANKS),
+            format_func=lambda kind: RERANKS[kind],
         )
-        asked = st.button(
+        pressed = st.button(
             "Measure",
             type="primary",
             icon=":material/play_arrow:",
             disabled=bool(workspace().jobs.active()),
         )
-    if not asked:
+    if not pressed:
         return
     try:
-        queries = sets.get(chosen) or workspace().folder(folder)
+        queries = sets.get(chosen) or workspace().access.folder(folder)
         if queries.is_dir():
             queries /= "queries.jsonl"
-    except TwoTowerError as error:  # beside the box, with the rest of the page
+    except TwoTowerError as error:  # shown beside the box; the rest of the page stays
         show_error(error)
         return
     if not modes:
-        st.info("Choose at least one way to search.", icon=":material/info:")
+        st.info("Choose at least one search method.", icon=":material/info:")
         return
 
-    def tried(base: SearchOptions) -> list[SearchOptions]:
+    def compared(base: SearchOptions) -> list[SearchOptions]:
         return systems(replace(base, rerank="none"), modes, [rerank])
 
-    evaluate(workspace(), name, queries, tried)
+    evaluate(workspace(), name, queries, compared)
 
 
-def _results(job: Job) -> None:
+def _show_results(job: Job) -> None:
     dataset: Dataset
     results: list[SystemResult]
     dataset, results = job.result
-    names = [way(result.options) for result in results]
-    _unknown(dataset)
-    st.dataframe(_table(names, results), hide_index=True, alt="Measures of each way to search")
+    names = [describe_search(result.options) for result in results]
+    _warn_of_unknown(dataset)
+    st.dataframe(_table(names, results), hide_index=True, alt="Measures of each search method")
     st.caption(
-        f"{len(results[0].questions)} questions. The interval has the mean with 95% (bootstrap "
-        "over questions); p is the chance that a difference to the first row as large comes by "
-        "accident (paired randomisation)."
+        f"{len(results[0].questions)} questions. nDCG, recall and MRR run from 0 to 1; higher is "
+        "better. The 95% interval contains the mean nDCG@10 with 95% (bootstrap over questions). "
+        "p is the probability of a difference at least this large from the first row if both were "
+        "equally good (paired randomisation). ms is the median time of a search."
     )
-    st.altair_chart(_bars(names, results), alt="nDCG at 10 of each way, with its 95% interval")
+    st.altair_chart(
+        _bars(names, results), alt="nDCG at 10 of each search method, with its 95% interval"
+    )
     if len(results) > 1:
-        _pairs(dataset, names, results)
+        _show_pairs(dataset, names, results)
 
 
-def _unknown(dataset: Dataset) -> None:
+def _warn_of_unknown(dataset: Dataset) -> None:
     if dataset.unknown_documents or dataset.unknown_questions:
         st.warning(
-            f"{dataset.unknown_documents} judgements name documents that are not in this "
-            f"collection, {dataset.unknown_questions} name unknown questions: they were left out.",
+            f"Ignored judgements: {dataset.unknown_documents} name documents that are not in this "
+            f"collection, {dataset.unknown_questions} name unknown questions.",
             icon=":material/rule:",
         )
 
@@ -133,9 +137,9 @@ def _table(names: Sequence[str], results: Sequence[SystemResult]) -> pd.DataFram
         p = None if result is results[0] else paired_p(first, result.scores["ndcg@10"])
         rows.append(
             {
-                "Way to search": name,
+                "Search method": name,
                 "nDCG@10": f"{result.mean('ndcg@10'):.3f}",
-                "95%": f"{low:.3f} – {high:.3f}",
+                "95% interval": f"{low:.3f} – {high:.3f}",
                 "p": "–" if p is None else f"{p:.3f}",
                 "Recall@10": f"{result.mean('recall@10'):.3f}",
                 "Recall@100": f"{result.mean('recall@100'):.3f}",
@@ -150,13 +154,13 @@ def _bars(names: Sequence[str], results: Sequence[SystemResult]) -> Any:
     rows = []
     for name, result in zip(names, results, strict=True):
         low, high = result.interval()
-        rows.append({"way": name, "nDCG@10": result.mean("ndcg@10"), "low": low, "high": high})
+        rows.append({"method": name, "nDCG@10": result.mean("ndcg@10"), "low": low, "high": high})
     base = alt.Chart(pd.DataFrame(rows)).encode(
-        y=alt.Y("way:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=300))
+        y=alt.Y("method:N", sort=list(names), title=None, axis=alt.Axis(labelLimit=300))
     )
     bars = base.mark_bar(height=20).encode(
         x=alt.X("nDCG@10:Q", scale=alt.Scale(domain=[0, 1]), axis=alt.Axis(title="nDCG@10")),
-        tooltip=["way:N", "nDCG@10:Q"],
+        tooltip=["method:N", "nDCG@10:Q"],
     )
     ends = base.mark_rule(strokeWidth=3, color="#e0a064").encode(
         x=alt.X("low:Q", axis=alt.Axis(title="nDCG@10")), x2="high:Q"
@@ -165,11 +169,11 @@ def _bars(names: Sequence[str], results: Sequence[SystemResult]) -> Any:
 
 
 @st.fragment
-def _pairs(dataset: Dataset, names: Sequence[str], results: Sequence[SystemResult]) -> None:
-    """Every question as a point: how two ways do on it."""
+def _show_pairs(dataset: Dataset, names: Sequence[str], results: Sequence[SystemResult]) -> None:
+    """Every question as a point: its score with two search methods."""
     left, right = st.columns(2)
-    one = left.selectbox("Across", names, index=0, key="pair-x")
-    other = right.selectbox("Up", names, index=1, key="pair-y")
+    one = left.selectbox("Horizontal axis", names, index=0, key="pair-x")
+    other = right.selectbox("Vertical axis", names, index=1, key="pair-y")
     by_name = dict(zip(names, results, strict=True))
     across, up = by_name[one], by_name[other]
     frame = pd.DataFrame(
@@ -207,7 +211,9 @@ def _pairs(dataset: Dataset, names: Sequence[str], results: Sequence[SystemResul
         (line + points).properties(height=420),
         alt=f"nDCG at 10 of each question, {one} and {other}",
     )
-    lost = frame.assign(gap=frame["x"] - frame["y"]).sort_values("gap", key=abs, ascending=False)
-    st.caption("Questions that differ most")
-    for _, row in lost[lost["gap"].abs() > 0].head(5).iterrows():
-        st.markdown(f"- {label(row['question'])} — {row['x']:.2f} and {row['y']:.2f}")
+    differences = frame.assign(gap=frame["x"] - frame["y"]).sort_values(
+        "gap", key=abs, ascending=False
+    )
+    st.caption("Questions with the largest differences")
+    for _, row in differences[differences["gap"].abs() > 0].head(5).iterrows():
+        st.markdown(f"- {label(row['question'])}: {one} {row['x']:.2f}, {other} {row['y']:.2f}")

@@ -1,4 +1,4 @@
-"""Search: a question, its hits, and everything behind them."""
+"""Search page: a question and its hits, with filters, comparison, labels and export."""
 
 import json
 
@@ -6,115 +6,121 @@ import streamlit as st
 from markupsafe import Markup
 from streamlit.delta_generator import DeltaGenerator
 
-from app.hits import search_json, to_csv, to_markdown
-from app.workspace import Searched
-from retrieval.errors import TwoTowerError
-from ui.components.compare import show_compared
-from ui.components.frame import over_collection
-from ui.components.hit import show_hits
-from ui.components.notices import empty, show_error
-from ui.components.settings import Chosen, choose
-from ui.resources import workspace
-from ui.safe import label
+from twotower.app.services.exports import search_json, to_csv, to_markdown
+from twotower.app.services.searching import MarkedResult
+from twotower.retrieval.vocabulary.errors import TwoTowerError
+from twotower.ui.components.compare import show_compared
+from twotower.ui.components.frame import show_for_collection
+from twotower.ui.components.hit import show_hits
+from twotower.ui.components.notices import empty, show_error
+from twotower.ui.components.settings import SearchChoice, choose_search
+from twotower.ui.resources import workspace
+from twotower.ui.safe import label, plain
 
 
 def show() -> None:
     """Show the page."""
     st.html("<h1 class='sr-only'>Search your documents</h1>")
-    over_collection(_show, "Nothing to search yet", "inbox")
+    show_for_collection(_show, "Nothing to search yet", "inbox")
 
 
 def _show(name: str) -> None:
     with st.sidebar:
-        chosen = choose(name)
-    _asking(name, chosen)
+        choice = choose_search(name)
+    _question_and_hits(name, choice)
 
 
 @st.fragment
-def _asking(name: str, chosen: Chosen) -> None:
-    """The box and what it finds: a question runs this much of the page, and no more."""
+def _question_and_hits(name: str, choice: SearchChoice) -> None:
+    """The question box and the hits: a new question runs only this part of the page."""
     question = st.text_input(
         "Question",
         key="q",
         bind="query-params",
         type="search",
-        placeholder='Ask in your words; "exact words" in quotes',
+        placeholder='Type a question; put "exact words" in quotes',
         label_visibility="collapsed",
         icon=":material/search:",
         max_chars=workspace().settings.max_question_chars,
     )
     try:
         if question and question.strip():
-            _results(name, question, chosen)
+            _show_results(name, question, choice)
         else:
-            _welcome(name)
+            _show_welcome(name)
     except TwoTowerError as error:
         show_error(error)
 
 
-def _welcome(name: str) -> None:
+def _show_welcome(name: str) -> None:
     with workspace().opened(name) as collection:
         documents, chunks = collection.count("document"), collection.count("chunk")
     empty(
         "What do you want to know?",
-        f"{documents:,} documents, {chunks:,} passages in **{label(name)}**. Press `/` to come to "
-        "the box from anywhere, Enter to search.",
+        f"{documents:,} documents, {chunks:,} passages in **{label(name)}**. Press `/` to go to "
+        "the search box and Enter to search.",
         "search",
     )
 
 
-def _results(name: str, question: str, chosen: Chosen) -> None:
-    searched = workspace().search(name, question, chosen.asked)
-    if not searched.hits:
+def _show_results(name: str, question: str, choice: SearchChoice) -> None:
+    searched = workspace().searching.search(name, question, choice.overrides)
+    if not searched.result.hits:
         empty(
             "Nothing found",
-            "No passage fits. Search wider: take filters away, leave quotes out, or search by "
-            "**Hybrid**.",
+            "No passage matches. Try it without filters or quotes, or search by **Hybrid**.",
             "search_off",
         )
         return
     head = st.container(horizontal=True, vertical_alignment="center")
-    _head(searched, head)
-    _hits(name, searched, chosen)
-    with head:  # after the hits: nobody waits for it
-        _export(searched)
+    _show_summary(searched, head)
+    _show_ranking(name, searched, choice)
+    with head:  # after the hits, which the visitor waits for
+        _show_export(searched)
 
 
-def _hits(name: str, searched: Searched, chosen: Chosen) -> None:
-    question = searched.question
-    if chosen.compared is not None:
-        second = workspace().search(name, question, chosen.compared)
+def _show_ranking(name: str, searched: MarkedResult, choice: SearchChoice) -> None:
+    question = searched.result.question
+    if choice.compared_overrides is not None:
+        second = workspace().searching.search(name, question, choice.compared_overrides)
         show_compared(name, searched, second)
         return
-    judged = workspace().labels(name).of(question) if chosen.labelling else None
-    show_hits(name, searched, judged=judged)
+    labels = workspace().labels(name).of(question) if choice.labelling else None
+    show_hits(name, searched, labels=labels)
 
 
-def _head(searched: Searched, place: DeltaGenerator) -> None:
-    hits = searched.hits
-    took = searched.seconds * 1000
-    place.html(
+def _show_summary(searched: MarkedResult, container: DeltaGenerator) -> None:
+    hits = searched.result.hits
+    milliseconds = searched.result.seconds * 1000
+    container.html(
         Markup("<div class='state' role='status' data-took='{:.1f}'>{} in {:.0f} ms</div>").format(
-            took, f"{len(hits)} hits" if len(hits) > 1 else "1 hit", took
+            milliseconds, f"{len(hits)} hits" if len(hits) > 1 else "1 hit", milliseconds
         )
     )
-    judgement = hits[0].judgement
+    for phrase in searched.result.ignored_phrases:
+        st.info(
+            f'No passage contains "{plain(phrase)}": searched without it.', icon=":material/info:"
+        )
+    judgement = searched.result.judgement
     if judgement.answerable == "false":
         st.warning(
-            f"Probably nothing here answers this: {judgement.probability:.0%} likely that it does.",
+            "The passages probably do not answer this. Estimated probability that they do: "
+            f"{judgement.probability:.0%}.",
             icon=":material/help:",
         )
-    if hits[0].out_of_time:
-        st.info("Reranking was cut short by its time budget.", icon=":material/timer:")
+    if searched.result.out_of_time:
+        st.info(
+            "Reranking stopped early because its time limit was reached.", icon=":material/timer:"
+        )
 
 
-def _export(searched: Searched) -> None:
-    question, hits = searched.question, searched.hits
+def _show_export(searched: MarkedResult) -> None:
+    question, hits = searched.result.question, searched.result.hits
     with st.popover("Export", icon=":material/download:", type="tertiary"):
         st.download_button(
             "JSON",
             lambda: json.dumps(
-                search_json(question, searched.options, searched.seconds * 1000, hits),
+                search_json(searched.result),
                 ensure_ascii=False,
                 indent=2,
             ),

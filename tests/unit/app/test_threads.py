@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from app.threads import _quota, limit_threads, usable_cores
+from twotower.app.threads import _quota, limit_threads, usable_cores
 
 
 @pytest.mark.parametrize(
@@ -26,7 +26,7 @@ def test_the_quota_of_a_container(files, expected, tmp_path):
 
 
 def test_a_part_of_a_core_is_one(monkeypatch):
-    monkeypatch.setattr("app.threads._quota", lambda: 0.5)
+    monkeypatch.setattr("twotower.app.threads._quota", lambda: 0.5)
     assert usable_cores() == 1
     assert limit_threads(3) == 3
     assert limit_threads() == 1
@@ -35,10 +35,12 @@ def test_a_part_of_a_core_is_one(monkeypatch):
 def test_blas_has_one_thread_and_the_others_what_is_set():
     """In a process of its own: a library reads its variable when it is loaded."""
     script = (
-        "from app.command_line import load_application; import os, numpy, threadpoolctl;"
+        "from twotower.app.cli.application import load_application;"
+        "import os, numpy, threadpoolctl;"
         "application = load_application();"
         "print([i['num_threads'] for i in threadpoolctl.threadpool_info()],"
-        " application.threads, os.environ['OMP_NUM_THREADS'], os.environ['OMP_WAIT_POLICY'])"
+        " application.models._threads, os.environ['OMP_NUM_THREADS'],"
+        " os.environ['OMP_WAIT_POLICY'])"
     )
     kept = {k: v for k, v in os.environ.items() if not k.endswith(("_NUM_THREADS", "_POLICY"))}
     done = subprocess.run(

@@ -2,8 +2,8 @@ import json
 
 import pytest
 
-from evaluation.dataset import read_corpus, read_dataset
-from retrieval.errors import ConfigurationError
+from twotower.evaluation.dataset import read_corpus, read_dataset
+from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 
 @pytest.fixture
@@ -19,7 +19,7 @@ def write(file, entries):
     file.write_text("\n".join(json.dumps(entry) for entry in entries))
 
 
-def test_questions_and_judgements(folder):
+def test_questions_judgements_and_corpus_are_read(folder):
     dataset = read_dataset(folder)
     assert dataset.judged == {"q1": {"d1": 2}}
     assert dataset.unanswerable == ["q2"]
@@ -38,27 +38,31 @@ def test_unknown_ids_are_counted_and_left_out(folder):
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("queries.jsonl", "", "has no question"),
-        ("queries.jsonl", "{", "line 1: no JSON"),
-        ("queries.jsonl", "[]", "line 1: no JSON object"),
+        ("queries.jsonl", "", "contains no questions"),
+        ("queries.jsonl", "{", "line 1: not valid JSON"),
+        ("queries.jsonl", "[]", "line 1: not a JSON object"),
         ("queries.jsonl", '{"_id": "q1"}', "line 1: 'text' is missing"),
-        ("queries.jsonl", '{"_id": "q", "text": "a"}\n' * 2, "line 2: question 'q' is there alr"),
+        ("queries.jsonl", '{"_id": "q", "text": "a"}\n' * 2, "line 2: the question id 'q' occurs"),
         ("qrels/test.tsv", "q1 d1 1\n", "line 1: 1 columns"),
-        ("qrels/test.tsv", "q1\td1\thigh\n", "'high' is no whole number"),
-        ("qrels/test.tsv", "q1\td1\t0\n", "no question of .* has a relevant document"),
-        ("qrels/test.tsv", "q7\td1\t1\n", "1 name questions and 0 documents that are not there"),
-        ("corpus.jsonl", "", "has no document"),
-        ("corpus.jsonl", '{"_id": "d", "text": ""}\n' * 2, "line 2: document 'd' is there already"),
+        ("qrels/test.tsv", "q1\td1\thigh\n", "'high' is not a whole number"),
+        ("qrels/test.tsv", "q1\td1\t0\n", "no question in .* has a relevant document"),
+        ("qrels/test.tsv", "q7\td1\t1\n", "1 judgements name unknown questions and 0 name unknown"),
+        ("corpus.jsonl", "", "contains no documents"),
+        (
+            "corpus.jsonl",
+            '{"_id": "d", "text": ""}\n' * 2,
+            "line 2: the document id 'd' occurs twice",
+        ),
     ],
 )
-def test_malformed_files_say_where(folder, file, content, message):
+def test_errors_of_malformed_files_give_the_position(folder, file, content, message):
     (folder / file).write_text(content)
     read = read_corpus if file == "corpus.jsonl" else read_dataset
     with pytest.raises(ConfigurationError, match=message):
         read(folder)
 
 
-def test_judgements_have_to_be_there(folder):
+def test_missing_judgements_and_missing_folders_are_errors(folder):
     (folder / "qrels" / "test.tsv").unlink()
     with pytest.raises(ConfigurationError, match=r"none of test.tsv, dev.tsv, train.tsv"):
         read_dataset(folder)

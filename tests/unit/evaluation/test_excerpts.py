@@ -5,18 +5,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.chunking import chunks_of, overlap, read_questions
-from ingest.chunking import ChunkSettings
-from retrieval.errors import ConfigurationError
+from twotower.evaluation.chunking import chunks_of, overlap, read_questions
+from twotower.ingest.chunking import ChunkSettings
+from twotower.retrieval.vocabulary.errors import ConfigurationError
 
-TOKENS = [(n, n + 1) for n in range(10)]  # a token for each character
+TOKENS = [(n, n + 1) for n in range(10)]  # each character is a token
 
 
-def test_overlap_by_hand():
-    found = overlap([(0, 4), (2, 6)], [(3, 8)], TOKENS)
-    assert found.recall == pytest.approx(3 / 5)  # 3, 4, 5 of 3 to 7
-    assert found.precision == pytest.approx(3 / 8)  # 2 and 3 were retrieved twice
-    assert found.iou == pytest.approx(3 / (8 + 2))
+def test_overlap_matches_a_calculation_by_hand():
+    measured = overlap([(0, 4), (2, 6)], [(3, 8)], TOKENS)
+    assert measured.recall == pytest.approx(3 / 5)  # 3, 4, 5 of 3 to 7
+    assert measured.precision == pytest.approx(3 / 8)  # 2 and 3 were retrieved twice
+    assert measured.iou == pytest.approx(3 / (8 + 2))
     assert overlap([], [(3, 8)], TOKENS).recall == 0.0
     assert overlap([(3, 8)], [(3, 8)], TOKENS, elsewhere=5).precision == 0.5
     exact = overlap([(3, 8)], [(3, 8)], TOKENS)
@@ -24,7 +24,7 @@ def test_overlap_by_hand():
 
 
 @given(st.lists(st.text(alphabet="ab #.\n", min_size=1, max_size=40), min_size=1, max_size=8))
-def test_chunks_stand_where_the_file_says(model, blocks):
+def test_the_range_of_a_chunk_contains_its_text_in_the_file(model, blocks):
     raw = "\n\n".join(blocks)
     if not raw.strip():
         return
@@ -49,19 +49,19 @@ def test_questions_are_read(tmp_path):
 @pytest.mark.parametrize(
     ("references", "corpus", "message"),
     [
-        ("{", "doc", "row 2: references"),
-        ("[]", "doc", "row 2: references: no range"),
-        ('[{"start_index": 9, "end_index": 2}]', "doc", "no range"),
-        ('[{"start_index": 1, "end_index": 2}]', "gone", "has no gone.md"),
+        ("{", "doc", "row 2: the references are invalid"),
+        ("[]", "doc", "row 2: the references are invalid: not a range"),
+        ('[{"start_index": 9, "end_index": 2}]', "doc", "not a range"),
+        ('[{"start_index": 1, "end_index": 2}]', "gone", "contains no gone.md"),
     ],
 )
-def test_malformed_rows_are_named(tmp_path, references, corpus, message):
+def test_errors_of_malformed_rows_give_the_row(tmp_path, references, corpus, message):
     write(tmp_path, references, corpus)
     with pytest.raises(ConfigurationError, match=message):
         read_questions(tmp_path)
 
 
-def test_one_csv_file_with_its_columns_is_needed(tmp_path):
+def test_a_folder_needs_one_csv_file_with_all_columns(tmp_path):
     with pytest.raises(ConfigurationError, match="0 CSV files"):
         read_questions(tmp_path)
     (tmp_path / "q.csv").write_text("question\n")

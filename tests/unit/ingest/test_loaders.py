@@ -1,18 +1,20 @@
+from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
 
-from ingest.elements import Limits
-from ingest.loaders import FORMATS, load, read_text
-from ingest.loaders.isolation import Workers
-from retrieval.errors import DocumentError
+from twotower.ingest.elements import Limits
+from twotower.ingest.loaders import FORMATS, load
+from twotower.ingest.loaders.isolation import Workers
+from twotower.ingest.loaders.text import read_text
+from twotower.retrieval.vocabulary.errors import DocumentError
 
 HANDBOOK = Path(__file__).resolve().parents[3] / "examples" / "handbook"
 
 
 @pytest.fixture(scope="module")
 def read():
-    """Loaders run in a worker, as they do in the product."""
+    """Function that reads a file in a worker process, as the product does."""
     with Workers(1, seconds=60, memory_mb=4096) as workers:
         yield lambda path: workers.result(workers.submit(load, Path(path), Limits()))
 
@@ -62,16 +64,66 @@ def test_markdown_keeps_tables_lists_and_code(read, tmp_path):
     assert of_kind(document, "lines") == ["x = 1\ny = 2"]
 
 
-def test_the_navigation_of_a_page_is_no_text(read, tmp_path):
+def test_a_menu_of_links_is_not_read_and_other_text_around_the_page_is(read, tmp_path):
+    links = "".join(f"<li><a href='/{name}'>{name}</a></li>" for name in ("Home", "Shop", "Help"))
     (tmp_path / "a.html").write_text(
-        "<html><head><title>Named</title><script>evil()</script></head><body><nav>Home | Shop</nav>"
-        "<main><h1>Care</h1><p>Oil it every spring, before the first rain comes.</p></main>"
-        "<footer>Imprint</footer></body></html>"
+        f"<html><head><title>Named</title><script>evil()</script></head><body><nav>{links}</nav>"
+        "<header>Closed on Mondays</header><main><h1>Care</h1><p>Oil it every spring.</p></main>"
+        f"<footer>{links}</footer><footer>Call Ann in the yard</footer></body></html>"
     )
     document = read(tmp_path / "a.html")
     assert document.title == "Named"
     text = "\n".join(element.text for element in document.elements)
-    assert text == "Care\nOil it every spring, before the first rain comes."
+    assert text == "Closed on Mondays\nCare\nOil it every spring.\nCall Ann in the yard"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("<form><h1>Boiler</h1><label>Contact</label><input value='Ann'></form>",
+         ["Boiler", "Contact Ann"]),
+        ("<select><option>North 14<option>South 2</select>", ["North 14 South 2"]),
+        ("<h1>Reset</h1><p>Hold it.</p><main>Thanks!</main><p>42 months</p>",
+         ["Reset", "Hold it.", "Thanks!", "42 months"]),
+        ("<table><tr><th>Model<th>Price<tr><td rowspan=2>Falcon<td>100<tr><td>200</table>",
+         ["Model | Price\nFalcon | 100\nFalcon | 200"]),
+        ("<table><tr><th>A<th colspan=2>B<tr><td>1<td>2<td>3</table>", ["A | B | B\n1 | 2 | 3"]),
+        ("<table><tr><td><h1>Layout</h1><p>Left</p><td>Right</table>", ["Layout", "Left", "Right"]),
+        ("<table><tr><td>a<td>b<tr><td><td></table>", ["a | b"]),
+        ("<p>See <img alt='the red wire'> there</p>", ["See the red wire there"]),
+        ("<p>The warranty<sup>3</sup> of H<sub>2</sub>O and m<sup>2</sup></p>",
+         ["The warranty 3 of H2O and m2"]),
+        ("<ol start=3><li>three<li>four<ul><li>inside</ul></ol>",
+         ["3. three", "4. four", "- inside"]),
+        ("<details><summary>More</summary>Hidden at first</details>", ["More", "Hidden at first"]),
+        ("<pre>a\n  b</pre>one<br>two<!-- no -->!", ["a\n  b", "one\ntwo!"]),
+        ("<nav><a>a</a><a>b</a><a>c</a></nav>", ["abc"]),
+    ],
+)  # fmt: skip
+def test_what_a_reader_of_a_web_page_sees_is_read(read, tmp_path, body, expected):
+    (tmp_path / "a.html").write_text(f"<html><body>{body}</body></html>")
+    assert [element.text for element in read(tmp_path / "a.html").elements] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("If x<p the pump stops. If y>q it starts.", ["If x<p the pump stops. If y>q it starts."]),
+        ("Use List<String> and <PART-NO>.", ["Use List<String> and <PART-NO>."]),
+        ("Fill in <form> number 7.\n\nThe end.", ["Fill in <form> number 7.", "The end."]),
+        ("<script> is a tag\n\nThe end.", ["<script> is a tag", "The end."]),
+        ("See [[Pump room|the room]] and [[Crane]].", ["See the room and Crane."]),
+        ("> [!warning] Hot\n> Do not touch", ["Warning: Hot Do not touch"]),
+        ("3. three\n4. four", ["3. three", "4. four"]),
+        ("Take:\n- a rope", ["Take:", "- a rope"]),
+        ("Ropes expire[^1].\n\n[^1]: In2031", ["Ropes expire[^1].", "[^1]: In2031"]),
+        ("---\ntitle: Log\ndate created: 2024\n---\nText", ["Text"]),
+        ("---\n\nNot: a key\n\n---\n\nText", ["Not: a key", "Text"]),
+    ],
+)
+def test_markdown_is_read_as_its_readers_see_it(read, tmp_path, text, expected):
+    (tmp_path / "a.md").write_text(text)
+    assert [element.text for element in read(tmp_path / "a.md").elements] == expected
 
 
 def test_a_table_keeps_its_values_as_written(read, tmp_path):
@@ -81,13 +133,13 @@ def test_a_table_keeps_its_values_as_written(read, tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "latin-1", "utf-16", "cp1252"])
-def test_text_is_decoded_whatever_its_encoding(tmp_path, encoding):
+def test_text_is_decoded_in_any_encoding(tmp_path, encoding):
     text = "Die Prüfung der Geräte für Überdruck erfolgt jährlich im März.\nGröße und Höhe stimmen."
     (tmp_path / "a.txt").write_text(text, encoding=encoding)
     assert read_text(tmp_path / "a.txt") == text
 
 
-def test_a_binary_file_is_not_text(tmp_path):
+def test_a_binary_file_is_refused_as_text(tmp_path):
     (tmp_path / "a.txt").write_bytes(bytes(range(256)) * 40)
     with pytest.raises(DocumentError) as caught:
         read_text(tmp_path / "a.txt")
@@ -106,7 +158,7 @@ def test_a_binary_file_is_not_text(tmp_path):
         ("a.csv", b"\n", "no-text"),
     ],
 )
-def test_what_cannot_be_read_says_why_in_one_line(read, tmp_path, name, content, kind):
+def test_a_file_that_cannot_be_read_has_a_reason_in_one_line(read, tmp_path, name, content, kind):
     (tmp_path / name).write_bytes(content)
     with pytest.raises(DocumentError) as caught:
         read(tmp_path / name)
@@ -118,3 +170,82 @@ def test_suffixes_are_unique_and_lower_case():
     suffixes = [suffix for f in set(FORMATS.values()) for suffix in f.suffixes]
     assert len(suffixes) == len(set(suffixes)) == len(FORMATS)
     assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in suffixes)
+
+
+def mail_with(
+    *attachments: tuple[str, bytes], plain: str = "See it.", html: str = ""
+) -> EmailMessage:
+    message = EmailMessage()
+    message["Subject"] = "Quotation"
+    message.set_content(plain)
+    if html:
+        message.add_alternative(html, subtype="html")
+    for name, data in attachments:
+        message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
+    return message
+
+
+def test_attachments_are_read_as_parts_of_the_mail_and_others_named(read, tmp_path):
+    inner = mail_with(("terms.txt", b"Delivery takes eleven weeks."))
+    message = mail_with(
+        ("prices.csv", b"Item,Fee\nCrane,40\n"), ("tool.exe", b"MZ"), ("bad.pdf", b"x")
+    )
+    message.add_attachment(inner)
+    (tmp_path / "a.eml").write_bytes(bytes(message))
+    document = read(tmp_path / "a.eml")
+    text = [(element.kind, element.text) for element in document.elements]
+    assert ("heading", "Attachment: prices.csv") in text
+    assert ("table", "Item | Fee\nCrane | 40") in text
+    assert ("text", "Delivery takes eleven weeks.") in text
+    assert [warning.partition(": ")[0] for warning in document.warnings] == [
+        "attachment tool.exe",
+        "attachment bad.pdf",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("plain", "html", "expected"),
+    [
+        (" ", "<p>The crane is out of order</p>", "The crane is out of order"),
+        (
+            "Open in a browser",
+            f"<p>{'The gate opens at nine. ' * 9}</p>",
+            "The gate opens at nine.",
+        ),
+        ("The gate opens at nine.", "<p>The gate opens at nine!</p>", "The gate opens at nine."),
+    ],
+)
+def test_the_part_of_a_mail_with_the_text_is_read(read, tmp_path, plain, html, expected):
+    (tmp_path / "a.eml").write_bytes(bytes(mail_with(plain=plain, html=html)))
+    assert read(tmp_path / "a.eml").elements[-1].text.startswith(expected)
+
+
+def test_text_after_an_inline_picture_is_read(read, tmp_path):
+    boundary = (
+        "Subject: a\nMIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=B\n\n"
+        "--B\nContent-Type: text/plain\n\nBefore it.\n--B\nContent-Type: image/png\n\nxx\n"
+        "--B\nContent-Type: text/plain\n\nAfter it.\n--B--\n"
+    )
+    (tmp_path / "a.eml").write_text(boundary)
+    texts = [element.text for element in read(tmp_path / "a.eml").elements]
+    assert texts[-2:] == ["Before it.", "After it."]
+
+
+@pytest.mark.parametrize(
+    ("charset", "declared"), [("utf-8", ""), ("cp1252", "utf-8"), ("cp1252", "unknown-8bit")]
+)
+def test_a_mail_with_a_wrong_or_without_a_charset_is_decoded(read, tmp_path, charset, declared):
+    header = f"Content-Type: text/plain; charset={declared}\n" if declared else ""
+    body = f"Subject: Café\n{header}\nCafé am Großmarkt, 5 € für Größe M."
+    (tmp_path / "a.eml").write_bytes(body.encode(charset))
+    document = read(tmp_path / "a.eml")
+    assert document.title == "Café"
+    assert document.elements[-1].text == "Café am Großmarkt, 5 € für Größe M."
+
+
+def test_a_mailbox_has_a_heading_for_each_mail(read, tmp_path):
+    lines = "From a@b Mon Jan  1 00:00:00 2024\nSubject: {0}\n\nText of {0}.\n\n"
+    (tmp_path / "a.mbox").write_text(lines.format("one") + lines.format("two"))
+    elements = read(tmp_path / "a.mbox").elements
+    assert [e.text for e in elements if e.kind == "heading"] == ["one", "two"]
+    assert "Text of two." in [e.text for e in elements]

@@ -1,4 +1,4 @@
-"""Pages as pictures: marked where the passage stands, however the page is turned."""
+"""Pages as pictures: the passage is highlighted, whatever the rotation of the page."""
 
 import io
 
@@ -7,8 +7,8 @@ from PIL import Image
 from pypdf import PdfReader, PdfWriter
 from reportlab.pdfgen import canvas
 
-from ingest.loaders.page_image import draw_page
-from retrieval.errors import DocumentError
+from twotower.ingest.loaders.page_image import draw_page
+from twotower.retrieval.vocabulary.errors import DocumentError
 
 MARK = (255, 236, 130)
 
@@ -25,18 +25,18 @@ def pdf(tmp_path):
 
 
 def marked_area(picture: bytes) -> tuple[tuple[int, int], tuple[float, float, float, float]]:
-    """The size, and where the mark is as shares of it: left, top, right, bottom."""
+    """Return the size, and the edges of the highlight as shares of it: left, top, right, bottom."""
     image = Image.open(io.BytesIO(picture)).convert("RGB")
     pixels = image.load()
-    across = [
+    marked = [
         (x, y) for x in range(image.width) for y in range(image.height) if pixels[x, y] == MARK
     ]
-    xs, ys = [x for x, _ in across], [y for _, y in across]
+    xs, ys = [x for x, _ in marked], [y for _, y in marked]
     w, h = image.size
     return image.size, (min(xs) / w, min(ys) / h, max(xs) / w, max(ys) / h)
 
 
-def test_the_mark_is_where_the_line_is(pdf):
+def test_the_line_is_highlighted(pdf):
     size, (left, top, right, bottom) = marked_area(
         draw_page(pdf, 1, [(1, 100, 495, 200, 515), (2, 0, 0, 400, 600)], 400)
     )
@@ -46,7 +46,7 @@ def test_the_mark_is_where_the_line_is(pdf):
 
 
 @pytest.mark.parametrize("turned", [90, 180, 270])
-def test_a_turned_page_has_its_mark_turned_with_it(pdf, tmp_path, turned):
+def test_the_highlight_turns_with_the_page(pdf, tmp_path, turned):
     writer = PdfWriter()
     writer.add_page(PdfReader(pdf).pages[0]).rotate(turned)
     file = tmp_path / "turned.pdf"
@@ -56,7 +56,7 @@ def test_a_turned_page_has_its_mark_turned_with_it(pdf, tmp_path, turned):
     )
     assert (size[0] > size[1]) == (turned != 180)
     x, y = (left + right) / 2, (top + bottom) / 2
-    upright = (0.375, 95 / 600)  # across and down of the mark on the page as it was drawn
+    upright = (0.375, 95 / 600)  # x and y of the highlight on the page before it was turned
     expected = {
         90: (1 - upright[1], upright[0]),
         180: (1 - upright[0], 1 - upright[1]),
@@ -65,8 +65,8 @@ def test_a_turned_page_has_its_mark_turned_with_it(pdf, tmp_path, turned):
     assert (x, y) == pytest.approx(expected, abs=0.02)
 
 
-def test_what_cannot_be_drawn_is_said(pdf, tmp_path):
-    with pytest.raises(DocumentError, match="has 2 pages, not 7"):
+def test_a_missing_page_and_a_broken_file_are_refused(pdf, tmp_path):
+    with pytest.raises(DocumentError, match="has 2 pages; it has no page 7"):
         draw_page(pdf, 7, [], 400)
     broken = tmp_path / "broken.pdf"
     broken.write_bytes(b"%PDF-1.4 torn")

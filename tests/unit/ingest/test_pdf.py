@@ -1,13 +1,17 @@
 from pathlib import Path
 
 import pytest
+from PIL import Image, ImageDraw
 from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
-from ingest.elements import Limits
-from ingest.loaders.pdf import load_pdf
-from retrieval.errors import DocumentError
 from tests.hostile import write_unreadable_pdfs
+from twotower.ingest.elements import Limits
+from twotower.ingest.loaders import ocr
+from twotower.ingest.loaders.pdf import load_pdf
+from twotower.ingest.loaders.pdf.lines import Cell, Line
+from twotower.ingest.loaders.pdf.running import without_running_lines
+from twotower.retrieval.vocabulary.errors import DocumentError
 
 HANDBOOK = Path(__file__).resolve().parents[3] / "examples" / "handbook"
 PROSE = "Water rises in the pipe when the piston moves and the valve below it is shut tight"
@@ -42,7 +46,7 @@ def test_headings_come_from_size_and_weight(tmp_path):
                 (60, 730, "Helvetica-Bold", 10, "Torque"),
                 body(710, PROSE),
                 body(698, "and opens when it falls."),
-                body(670, "A second paragraph stands here."),
+                body(670, "A second paragraph follows."),
             ]
         ],
     )
@@ -51,7 +55,7 @@ def test_headings_come_from_size_and_weight(tmp_path):
         ("heading", 1, "Pump manual"),
         ("heading", 2, "Torque"),
         ("text", 0, f"{PROSE} and opens when it falls."),
-        ("text", 0, "A second paragraph stands here."),
+        ("text", 0, "A second paragraph follows."),
     ]
     assert document.title == "Pump manual"
     assert document.pages == 1
@@ -72,23 +76,70 @@ def test_cells_of_a_row_are_kept_apart(tmp_path):
     )
 
 
-def test_running_headers_and_page_numbers_are_dropped(tmp_path):
+def test_running_headers_are_read_once_and_page_numbers_not_at_all(tmp_path):
     pages = [
         [
             body(810, "Tarnwick Works"),
             body(400, f"Text of page {n}: {PROSE}"),
-            body(30, f"Page {n}"),
+            body(30, f"Page {n} of 4"),
         ]
         for n in range(1, 5)
     ]
     document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
-    assert [e.text for e in document.elements] == [
-        f"Text of page {n}: {PROSE}" for n in range(1, 5)
+    assert [(e.page, e.text) for e in document.elements] == [
+        (1, "Tarnwick Works"),
+        *((n, f"Text of page {n}: {PROSE}") for n in range(1, 5)),
     ]
-    assert [e.page for e in document.elements] == [1, 2, 3, 4]
 
 
-def test_what_differs_by_more_than_the_page_is_no_running_line(tmp_path):
+@pytest.mark.parametrize("counter", ["Seite {} von 6", "- {} -", "{}/6", "Tarnwick | {}", "第{}页"])
+def test_page_counters_of_many_kinds_are_dropped(counter):
+    def line(page: int, top: float, text: str) -> Line:
+        return Line(text, 50, top - 10, 300, top, 10, 400, False, (Cell(text, 50, 300),), page)
+
+    pages = [
+        [line(n, 800, counter.format(n)), line(n, 500, PROSE), line(n, 60, f"Body {n}")]
+        for n in range(1, 7)
+    ]
+    kept = without_running_lines(pages)
+    dropped = 6 if "Tarnwick" not in counter else 5
+    assert sum(map(len, kept)) == 18 - dropped
+
+
+def test_titles_and_rows_at_the_edge_of_a_page_are_no_running_lines(tmp_path):
+    columns = (60, 200, 340)
+
+    def row(y: float, *cells: str):
+        return [body(y, cell, x) for x, cell in zip(columns, cells, strict=True)]
+
+    pages = [
+        [
+            *row(800, "Employee", "Monday", "Tuesday"),
+            *row(786, f"Person {3 * n}", "early", "late"),
+            *row(772, f"Person {3 * n + 1}", "late", "free"),
+            body(400, PROSE),
+            body(60, f"Step {n}"),
+        ]
+        for n in range(1, 5)
+    ]
+    document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
+    text = "\n".join(e.text for e in document.elements)
+    assert text.count("Employee | Monday | Tuesday") == 4
+    assert [f"Step {n}" in text for n in range(1, 5)] == [True] * 4
+    assert all(f"Person {3 * n + k}" in text for n in range(1, 5) for k in (0, 1))
+
+
+def test_a_line_that_repeats_at_other_heights_is_no_running_line(tmp_path):
+    pages = [
+        [body(820 - 8 * n, "Signed by Maren Holt"), body(400, PROSE), body(30, f"Body {n} end")]
+        for n in range(1, 5)
+    ]
+    document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
+    text = "\n".join(e.text for e in document.elements)
+    assert text.count("Signed by Maren Holt") == 4
+
+
+def test_a_line_that_differs_by_more_than_the_page_number_is_not_dropped(tmp_path):
     pages = [
         [
             body(800, f"Invoice number {4710 + n}"),
@@ -103,13 +154,13 @@ def test_what_differs_by_more_than_the_page_is_no_running_line(tmp_path):
         assert part in text
 
 
-def test_a_page_of_one_line_keeps_it(tmp_path):
+def test_the_only_line_of_a_page_is_not_dropped(tmp_path):
     pages = [[body(400, f"Slide {n}")] for n in (1, 2, 3)]
     document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
     assert [e.text for e in document.elements] == ["Slide 1", "Slide 2", "Slide 3"]
 
 
-def test_the_box_of_each_line_is_kept(tmp_path):
+def test_each_line_has_its_box(tmp_path):
     (element,) = load_pdf(draw(tmp_path / "a.pdf", [[body(700, PROSE), body(688, "Short.")]]),
                           Limits()).elements  # fmt: skip
     first, second = element.lines
@@ -137,12 +188,12 @@ def test_the_columns_of_the_newsletter_are_not_mixed():
     assert headings.index("Canteen") < headings.index("Choir") < headings.index("People")
 
 
-def test_a_word_divided_at_a_line_end_is_mended():
+def test_a_word_divided_at_a_line_end_is_joined():
     document = load_pdf(HANDBOOK / "hr" / "newsletter-spring-2025.pdf", Limits())
     assert all("\x02" not in e.text for e in document.elements)
 
 
-def test_the_pages_of_the_manual():
+def test_elements_have_the_pages_and_heading_levels_of_the_manual():
     document = load_pdf(HANDBOOK / "products" / "heron-4-manual.pdf", Limits())
     assert document.pages == 7
     assert {e.page for e in document.elements} == set(range(1, 8))
@@ -155,9 +206,52 @@ def refused(path: Path, limits: Limits = Limits()) -> str:  # noqa: B008 - froze
     return caught.value.kind
 
 
-def test_what_cannot_be_read_says_why(tmp_path):
+def test_a_pdf_that_cannot_be_read_has_a_reason(tmp_path):
     write_unreadable_pdfs(tmp_path)
     assert refused(tmp_path / "blank.pdf") == "no-text"
     assert refused(tmp_path / "locked.pdf") == "encrypted"
     assert refused(tmp_path / "broken.pdf") == "malformed"
     assert refused(HANDBOOK / "products" / "heron-4-manual.pdf", Limits(max_pages=6)) == "too-large"
+
+
+def test_forms_and_comments_are_read(tmp_path):
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.drawString(60, 760, "Application for a mooring")
+    canvas.acroForm.textfield(name="boat", value="Albatross", x=60, y=700)
+    canvas.acroForm.textfield(name="empty", x=60, y=650)
+    canvas.acroForm.checkbox(name="paid", checked=True, x=60, y=600)
+    canvas.acroForm.checkbox(name="insured", checked=False, x=60, y=550)
+    canvas.acroForm.choice(
+        name="berth", value="North 14", options=["North 14", "South 2"], x=60, y=500
+    )
+    canvas.textAnnotation("Ask Ann first", Rect=[60, 400, 80, 420])
+    canvas.save()
+    document = load_pdf(tmp_path / "a.pdf", Limits())
+    assert [element.text for element in document.elements] == [
+        "Application for a mooring",
+        "boat: Albatross",
+        "paid: Yes",
+        "berth: North 14",
+        "Ask Ann first",
+    ]
+
+
+def test_a_page_that_is_a_picture_is_recognised_or_named(tmp_path, monkeypatch):
+    picture = Image.new("RGB", (1200, 300), "white")
+    draw_on = ImageDraw.Draw(picture)
+    draw_on.text((40, 80), "The rent is 845 crowns", fill="black", font_size=70)
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.drawString(60, 760, "Cover letter")
+    canvas.showPage()
+    canvas.drawInlineImage(picture, 60, 500, 480, 120)
+    canvas.showPage()
+    canvas.showPage()  # blank: nothing to read
+    canvas.save()
+    if ocr.available():
+        document = load_pdf(tmp_path / "a.pdf", Limits())
+        assert (2, "The rent is 845 crowns") in [(e.page, e.text) for e in document.elements]
+        assert document.warnings == ()
+    monkeypatch.setattr(ocr, "available", lambda: False)
+    document = load_pdf(tmp_path / "a.pdf", Limits())
+    assert [e.text for e in document.elements] == ["Cover letter"]
+    assert document.warnings == (f"page 2: pictures without text ({ocr.REMEDY})",)

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
-from ingest.discover import discover
-from ingest.sync import plan
-from retrieval.types import DocumentRecord
+from twotower.ingest.discover import discover
+from twotower.ingest.sync import plan
+from twotower.retrieval.vocabulary.documents import DocumentRecord
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def planned(paths: list[Path], records=()):
 
 
 def committed(files) -> list[DocumentRecord]:
-    """The records that an ingestion of these files leaves."""
+    """The records that an ingestion of these files writes."""
     return [
         DocumentRecord(f.source, str(f.root), "T", f.content_hash, f.size, 1, None, "now")
         for f in files
@@ -43,11 +43,11 @@ def test_sources_are_relative_to_the_folder(root):
     assert actions(planned([root])) == {"a.md": "add", "b/a.md": "add", "b/c.md": "add"}
 
 
-def test_a_second_run_keeps_all(root):
+def test_a_second_run_keeps_every_document(root):
     assert set(actions(planned([root], committed(planned([root])))).values()) == {"keep"}
 
 
-def test_only_content_makes_a_change(root):
+def test_only_new_content_is_a_change(root):
     records = committed(planned([root]))
     (root / "a.md").touch()
     (root / "b" / "c.md").write_text("new")
@@ -94,7 +94,7 @@ def test_files_of_one_name_in_two_folders_stay_two_documents(root, tmp_path):
     assert len(again) == 4
 
 
-def test_a_name_that_is_not_utf8_fails_alone(root):
+def test_a_file_name_that_is_not_utf8_fails_and_the_others_do_not(root):
     bad = root / "b" / "caf\udce9.md"
     bad.write_text("x")
     files = planned([root])

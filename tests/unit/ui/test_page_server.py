@@ -1,27 +1,27 @@
-"""What the page's server lets in, and tells browsers."""
+"""The server of the page: hosts, origins, headers and the password."""
 
+import asyncio
 import socket
-import time
 
 import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from app.settings import load_settings
-from retrieval.errors import ConfigurationError, ServiceError
-from ui import server
-from ui.gate import PasswordGate, SameOrigin
+from twotower.app.settings import load_settings
+from twotower.retrieval.vocabulary.errors import ConfigurationError, ServiceError
+from twotower.ui import server
+from twotower.ui.gate import PasswordGate, SameOrigin
 
 
 @pytest.fixture(scope="module")
 def client():
-    app = server.page(load_settings({}, ui_hosts="search.example, other.example"))
-    with TestClient(app, base_url="http://127.0.0.1:8501") as opened:
-        yield opened
+    app = server.build_app(load_settings({}, ui_hosts="search.example, other.example"))
+    with TestClient(app, base_url="http://127.0.0.1:8501") as client:
+        yield client
 
 
-def test_a_browser_is_told_to_fetch_nothing_from_elsewhere(client):
+def test_headers_forbid_requests_to_other_servers(client):
     headers = client.get("/").headers
     policy = headers["content-security-policy"]
     assert "default-src 'self'" in policy
@@ -41,7 +41,7 @@ def test_a_browser_is_told_to_fetch_nothing_from_elsewhere(client):
         ("127.0.0.1.evil.example", 400),
     ],
 )
-def test_only_names_of_this_page_are_answered(client, host, code):
+def test_only_known_host_names_are_answered(client, host, code):
     assert client.get("/_stcore/health", headers={"host": host}).status_code == code
 
 
@@ -49,7 +49,7 @@ def test_only_names_of_this_page_are_answered(client, host, code):
     "headers",
     [{"origin": "http://evil.example"}, {"host": "evil.example", "origin": "http://evil.example"}],
 )
-def test_a_page_of_someone_else_opens_no_connection(client, headers):
+def test_another_page_cannot_open_a_connection(client, headers):
     with (
         pytest.raises(WebSocketDisconnect),
         client.websocket_connect(
@@ -59,12 +59,12 @@ def test_a_page_of_someone_else_opens_no_connection(client, headers):
         connection.receive_bytes()
 
 
-def test_an_upload_without_its_token_is_refused(client):
-    done = client.put("/_stcore/upload_file/session/file", files={"file": ("a.md", b"x")})
-    assert done.status_code in (400, 403)
+def test_an_upload_without_a_token_is_refused(client):
+    response = client.put("/_stcore/upload_file/session/file", files={"file": ("a.md", b"x")})
+    assert response.status_code in (400, 403)
 
 
-def test_what_decides_about_safety_is_set_whatever_the_person_has_set(client):
+def test_options_for_security_override_the_users_own_settings(client):
     from streamlit import config
 
     assert config.get_option("server.enableXsrfProtection") is True
@@ -75,12 +75,12 @@ def test_what_decides_about_safety_is_set_whatever_the_person_has_set(client):
     assert "*" not in config.get_option("server.allowedHosts")
 
 
-def test_a_page_that_others_reach_wants_a_password():
+def test_a_page_on_all_interfaces_needs_a_password():
     with pytest.raises(ConfigurationError, match="TWOTOWER_UI_PASSWORD"):
         server.serve(load_settings({}, ui_host="0.0.0.0"), browser=False)
 
 
-def test_a_port_that_is_taken_is_said_in_a_line():
+def test_a_port_in_use_is_one_error_line():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
@@ -89,8 +89,8 @@ def test_a_port_that_is_taken_is_said_in_a_line():
             server.serve(load_settings({}, ui_port=port), browser=False)
 
 
-async def behind(scope, receive, send):
-    """What stands behind a gate: it answers everything."""
+async def application(scope, receive, send):
+    """Application behind the middleware; it answers every request."""
     if scope["type"] == "websocket":
         await WebSocket(scope, receive, send).accept()
     else:
@@ -99,7 +99,7 @@ async def behind(scope, receive, send):
 
 @pytest.fixture
 def gated():
-    return TestClient(PasswordGate(behind, "tarnwick"), base_url="http://127.0.0.1:8501")
+    return TestClient(PasswordGate(application, "tarnwick"), base_url="http://127.0.0.1:8501")
 
 
 BROWSER = {"accept": "text/html"}
@@ -108,15 +108,15 @@ BROWSER = {"accept": "text/html"}
 @pytest.mark.parametrize(
     "path", ["/", "/index?q=x", "/_stcore/metrics", "/_stcore/host-config", "/media/x", "/static/x"]
 )
-def test_nothing_is_answered_before_the_password(gated, path):
+def test_no_path_is_answered_without_the_password(gated, path):
     assert gated.get(path).status_code == 401
-    assert "asks for a password" in gated.get(path, headers=BROWSER).text
+    assert "Enter the password" in gated.get(path, headers=BROWSER).text
     assert gated.get("/_stcore/health").status_code == 200
 
 
-def test_neither_uploads_nor_connections_come_before_the_password(gated):
-    sent = gated.put("/_stcore/upload_file/session/file", files={"file": ("a.md", b"x")})
-    assert sent.status_code == 401
+def test_uploads_and_connections_need_the_password(gated):
+    response = gated.put("/_stcore/upload_file/session/file", files={"file": ("a.md", b"x")})
+    assert response.status_code == 401
     with (
         pytest.raises(WebSocketDisconnect),
         gated.websocket_connect("ws://127.0.0.1:8501/_stcore/stream") as connection,
@@ -124,12 +124,18 @@ def test_neither_uploads_nor_connections_come_before_the_password(gated):
         connection.receive_bytes()
 
 
-def test_a_wrong_password_is_said_after_a_while_and_the_right_one_leads_back(gated):
-    started = time.monotonic()
+def test_a_wrong_password_is_refused_after_a_pause_and_the_right_one_leads_back(gated, monkeypatch):
+    pauses, sleep = [], asyncio.sleep
+
+    async def pause(seconds):
+        pauses.append(seconds)
+        await sleep(0)
+
+    monkeypatch.setattr("twotower.ui.gate.asyncio.sleep", pause)
     wrong = gated.post("/login?next=/index", data={"password": "x"})
     assert wrong.status_code == 403
-    assert "That is not the password" in wrong.text
-    assert time.monotonic() - started >= 1
+    assert "Wrong password" in wrong.text
+    assert [seconds for seconds in pauses if seconds] == [1.0]
     right = gated.post(
         "/login?next=/index%3Fq%3Dx", data={"password": "tarnwick"}, follow_redirects=False
     )
@@ -145,14 +151,14 @@ def test_a_wrong_password_is_said_after_a_while_and_the_right_one_leads_back(gat
 @pytest.mark.parametrize(
     "target", ["//evil.example", "http://evil.example", "/\\evil.example", "x"]
 )
-def test_the_password_leads_nowhere_else(gated, target):
-    done = gated.post(
+def test_the_login_redirects_to_this_server_only(gated, target):
+    response = gated.post(
         "/login", params={"next": target}, data={"password": "tarnwick"}, follow_redirects=False
     )
-    assert done.headers["location"] == "/"
+    assert response.headers["location"] == "/"
 
 
-def test_a_forged_cookie_opens_nothing(gated):
+def test_a_forged_cookie_is_refused(gated):
     assert gated.get("/", headers={"cookie": "twotower=abc.def.ghi"}).status_code == 401
 
 
@@ -166,8 +172,8 @@ def test_a_forged_cookie_opens_nothing(gated):
         ("null", False),
     ],
 )
-def test_only_this_page_opens_a_connection(origin, opens):
-    page = SameOrigin(behind, ["search.example"])
+def test_only_this_page_can_open_a_connection(origin, opens):
+    page = SameOrigin(application, ["search.example"])
     client = TestClient(page, base_url="http://127.0.0.1:8501")
     try:
         with client.websocket_connect(
@@ -179,6 +185,6 @@ def test_only_this_page_opens_a_connection(origin, opens):
     assert opened == opens
 
 
-def test_a_password_of_blanks_is_none():
+def test_a_blank_password_counts_as_none():
     with pytest.raises(ConfigurationError, match="TWOTOWER_UI_PASSWORD"):
         server.serve(load_settings({}, ui_host="0.0.0.0", ui_password=" "), browser=False)

@@ -1,0 +1,1 @@
+"""Answers with checked citations, and the language model that writes them."""

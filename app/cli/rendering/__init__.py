@@ -1,0 +1,1 @@
+"""Output of the commands: tables and text for people, JSON for programs."""

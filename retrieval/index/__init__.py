@@ -1,0 +1,1 @@
+"""The index: stores, collections and their cards, versions, copies and backups."""

@@ -1,0 +1,142 @@
+"""The dense leg: one vector of the encoder for each passage, compared by the cosine."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from twotower.retrieval.index.card import EncoderCard, LegCard, dense_leg
+from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.legs.protocol import LegQuery, Models
+from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.vectors import Vectors
+
+_SAMPLE = 256  # passages whose cosines show what an unrelated passage scores
+_LEAST_DEVIATION = 0.01  # of cosines; a smaller one comes from copies, or from a single passage
+_DEVIATIONS_TO_ONE = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class DenseQuery:
+    """A question's vector.
+
+    Attributes
+    ----------
+    vector
+        Unit vector, (d,) float32.
+    background
+        Mean and standard deviation of its cosine with a sample of the collection.
+    """
+
+    vector: Vectors
+    background: tuple[float, float] = (0.0, 1.0)
+
+    def normalise(self, score: float) -> float:
+        """See `LegQuery.normalise`."""
+        return standing_out(score, *self.background)
+
+
+class DenseLeg:
+    """A leg over the vectors of one encoder.
+
+    Parameters
+    ----------
+    card
+        The leg's entry in the index card.
+    encoder
+        Loaded when it first encodes.
+    """
+
+    def __init__(self, card: LegCard, encoder: Encoder) -> None:
+        self.card = card
+        self._encoder = encoder
+        self._sample: Vectors | None = None
+
+    @classmethod
+    def create(cls, name: str, models: Models, texts: Sequence[str]) -> Self:
+        """See `LegType.create`."""
+        del texts
+        encoder = models.encoder()
+        return cls(dense_leg(EncoderCard.of(encoder.model, encoder.dimension), name), encoder)
+
+    @classmethod
+    def open(cls, card: LegCard, models: Models) -> Self:
+        """See `LegType.open`."""
+        return cls(card, models.encoder(EncoderCard(**card.made_by)))
+
+    @classmethod
+    def fingerprint(cls, models: Models) -> str:
+        """See `LegType.fingerprint`."""
+        return models.encoder().model.fingerprint
+
+    def encode_passages(self, texts: Sequence[str]) -> Vectors:
+        """See `Leg.encode_passages`: (n, d) float32, unit rows."""
+        return self._encoder.encode_passages(texts)
+
+    def encode_questions(self, texts: Sequence[str], collection: Collection) -> list[DenseQuery]:
+        """See `Leg.encode_questions`."""
+        if not texts:
+            return []
+        return [self._query(row, collection) for row in self._encoder.encode_questions(texts)]
+
+    def expand(
+        self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
+    ) -> DenseQuery:
+        """See `Leg.expand`: Rocchio's formula, see `rocchio`."""
+        assert isinstance(query, DenseQuery)  # it came from this leg
+        vectors = collection.vectors(self.card.name, [chunk.id for chunk in chunks])
+        rows = [vectors[chunk.id] for chunk in chunks if chunk.id in vectors]
+        return self._query(rocchio(query.vector, rows, weight), collection)
+
+    def _query(self, vector: Vectors, collection: Collection) -> DenseQuery:
+        if self._sample is None:
+            self._sample = collection.sample(self.card.name, _SAMPLE)
+        if not len(self._sample):
+            return DenseQuery(vector)
+        cosines = self._sample @ vector
+        return DenseQuery(
+            vector, (float(cosines.mean()), max(float(cosines.std()), _LEAST_DEVIATION))
+        )
+
+
+def standing_out(cosine: float, mean: float, deviation: float) -> float:
+    """Normalise a cosine by its distance from the collection's mean.
+
+    Parameters
+    ----------
+    mean, deviation
+        Mean and standard deviation of the question's cosines with a random sample of the
+        collection's passages.
+
+    Returns
+    -------
+    float
+        1 at five standard deviations above the mean, 0 at the mean; below 0 for passages that are
+        farther from the question than most.
+
+    Notes
+    -----
+    The scale of 5 puts a good dense hit where full `coverage` puts a good lexical one, at about 1,
+    so that an even weight is even; see docs/quality.md for the figures of other scales.
+    """
+    return (cosine - mean) / (_DEVIATIONS_TO_ONE * deviation)
+
+
+def rocchio(query: Vectors, passages: Sequence[Vectors], weight: float) -> Vectors:
+    """Move a unit vector towards the mean direction of others: (d,) float32, a unit vector.
+
+    Notes
+    -----
+    Rocchio, 'Relevance Feedback in Information Retrieval' (1971).
+    """
+    if not passages:
+        return query
+    centre = np.mean(passages, axis=0)
+    length = np.linalg.norm(centre)
+    if not length:
+        return query
+    mixed = (1 - weight) * query + weight * (centre / length)
+    unit: Vectors = (mixed / np.linalg.norm(mixed)).astype(np.float32)
+    return unit

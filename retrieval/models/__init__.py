@@ -1,0 +1,1 @@
+"""Models and their runtimes: the two towers, BM25, and compiled networks."""

@@ -1,0 +1,1 @@
+"""Types that every package shares: errors, documents, rankings, filters, vectors."""
