@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["heading", "text", "item", "table", "lines"]
+Kind = Literal["heading", "text", "item", "table", "lines", "note"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class Element:
         column names first.
     kind
         ``lines`` (code, rows without column names) are cut between lines only. An ``item`` belongs
-        to a list.
+        to a list. A ``note`` (footer, footnote, comment) does not belong to the heading before it.
     level
         Level of a heading, where 1 is the highest; 0 for other elements.
     page

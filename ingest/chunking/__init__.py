@@ -47,7 +47,7 @@ def chunk_document(
     occurrences: Counter[str] = Counter()
     chunks: list[Chunk] = []
     for section in divide(document, settings, tokens):
-        prefix = packer.prefix(title, section.headings, section.spans)
+        prefix = "" if section.notes else packer.prefix(title, section.headings, section.spans)
         for span in packer.chunks(section.spans, prefix):
             passage = trimmed(text, span.start, span.end)
             displayed = f"{span.header}\n{text[passage]}" if span.header else text[passage]

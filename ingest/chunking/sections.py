@@ -13,10 +13,11 @@ _PACKED_TOKENS = 16  # tokens of a span that the strategy `tokens` packs
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """The spans of the text under one heading path."""
+    """The spans of the text under one heading path, or of notes that stand under none."""
 
     headings: tuple[str, ...]
     spans: tuple[Span, ...]
+    notes: bool = False
 
     @property
     def tokens(self) -> int:
@@ -55,27 +56,29 @@ def _undivided(document: ParsedDocument, tokens: TokenCounter) -> list[Section]:
 
 
 def _divided(document: ParsedDocument, cutter: SpanCutter, at_elements: bool) -> list[Section]:
-    """Divide at headings and page ends, or at every element."""
+    """Divide at headings, page ends and notes, or at every element."""
     sections: list[Section] = []
     path: list[tuple[int, str]] = []
     spans: list[Span] = []
     page: int | None = None
+    notes = False
     only_headings = True  # in the section so far
     offset = 0
     for text, element in separated(document.elements):
         heading = element.kind == "heading"
         ends = element.page != page or (not only_headings and (heading or at_elements))
-        if spans and ends:
-            sections.append(Section(_names(path), tuple(spans)))
+        if spans and (ends or notes != (element.kind == "note")):
+            sections.append(Section(() if notes else _names(path), tuple(spans), notes))
             spans, only_headings = [], True
         if heading:
             path = [*(step for step in path if step[0] < element.level)]
             path.append((element.level, " ".join(element.text.split())))
         spans += cutter.spans(element, offset, offset + len(text))
         page, only_headings = element.page, only_headings and heading
+        notes = element.kind == "note"
         offset += len(text)
     if spans:
-        sections.append(Section(_names(path), tuple(spans)))
+        sections.append(Section(() if notes else _names(path), tuple(spans), notes))
     return sections
 
 
@@ -95,7 +98,7 @@ def _joined(sections: Sequence[Section], settings: ChunkSettings) -> list[Sectio
             and last.tokens + section.tokens < _three_quarters(settings)
         ):
             common = _common_path(last.headings, section.headings)
-            joined[-1] = Section(common, last.spans + section.spans)
+            joined[-1] = Section(common, last.spans + section.spans, last.notes and section.notes)
         else:
             joined.append(section)
     return joined

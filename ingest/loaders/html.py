@@ -13,6 +13,7 @@ _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = frozenset({"script", "style", "template", "head", "iframe", "datalist"})
 _PREFORMATTED = frozenset({"pre", "textarea", "listing", "xmp"})
 _LISTS = frozenset({"ol", "ul", "menu", "dir"})
+_PARTS = frozenset({"article", "section", "main", "blockquote"})  # may have footers of their own
 _SEPARATE = frozenset({"option", "button", "label", "td", "th"})
 _MENUS = frozenset({"nav", "header", "footer", "aside"})
 _INLINE = frozenset(
@@ -56,6 +57,7 @@ class _Reader:
         self._drop_menus = drop_menus
         self._text: list[str] = []
         self._preformatted = 0
+        self._notes = 0  # open footers of the page
         self._marks: list[str] = []  # of list items that have no text yet
         self._numbers: list[int | None] = []  # of the next item of each open list
 
@@ -85,6 +87,7 @@ class _Reader:
     def _started(self, node: Any) -> Iterator[Element]:
         if node.tag not in _INLINE:
             yield from self._flushed()
+        self._notes += _is_page_footer(node)
         if node.tag in _PREFORMATTED:
             self._preformatted += 1
         elif node.tag in _LISTS:
@@ -118,6 +121,7 @@ class _Reader:
             self._marks.pop()
         if node.tag in _SEPARATE:
             self._text.append(" ")
+        self._notes -= _is_page_footer(node)
 
     def _mark(self, node: Any) -> str:
         number = self._numbers[-1] if self._numbers else None
@@ -145,6 +149,8 @@ class _Reader:
         if self._marks and self._marks[-1] and kind == "text":
             text, kind = self._marks[-1] + text, "item"
             self._marks[-1] = ""
+        if self._notes and kind == "text":
+            kind = "note"
         yield Element(text, kind, level)
 
 
@@ -155,6 +161,11 @@ def _is_menu(node: Any) -> bool:
     links = [len("".join(link.itertext()).strip()) for link in node.iter("a")]
     whole = len("".join("".join(node.itertext()).split()))
     return len(links) >= _LEAST_LINKS and sum(links) >= whole * _MOST_LINKS
+
+
+def _is_page_footer(node: Any) -> bool:
+    """Whether an element is the footer of the page, and not of an article or a section in it."""
+    return node.tag == "footer" and not any(above.tag in _PARTS for above in node.iterancestors())
 
 
 def _is_data(table: Any) -> bool:

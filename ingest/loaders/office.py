@@ -127,7 +127,7 @@ def _notes(document: Any) -> Iterator[Element]:
             text = " ".join(" ".join(paragraphs).split())
             if text and text not in seen:
                 seen.add(text)
-                yield Element(text)
+                yield Element(text, "note")
 
 
 def _heading_levels(document: Any) -> dict[str, int]:

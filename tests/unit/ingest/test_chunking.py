@@ -42,7 +42,7 @@ texts = st.lists(sentences, min_size=1, max_size=4).map(". ".join) | st.text(
 rows = st.lists(st.lists(words, min_size=1, max_size=6).map(" | ".join), min_size=1, max_size=40)
 page = st.none() | st.integers(1, 4)
 elements = st.one_of(
-    st.builds(Element, texts, st.sampled_from(["text", "item"]), st.just(0), page),
+    st.builds(Element, texts, st.sampled_from(["text", "item", "note"]), st.just(0), page),
     st.builds(Element, texts, st.just("heading"), st.integers(1, 4), page),
     st.builds(Element, rows.map("\n".join), st.sampled_from(["table", "lines"]), st.just(0), page),
 )
@@ -211,3 +211,12 @@ def test_a_chunk_has_the_boxes_of_its_lines():
     ]
     for chunk in chunks:
         assert len(chunk.provenance.boxes) == len(chunk.text.splitlines())
+
+
+def test_a_note_is_under_no_heading():
+    end = Element("Leaving", "heading", 2)
+    body = Element("Accounts close on the last day.")
+    note = Element("Help: extension 250.", "note")
+    chunks = chunked(end, body, note, Element("Badges are returned."), title="Accounts")
+    assert [chunk.provenance.headings for chunk in chunks] == [("Leaving",), (), ("Leaving",)]
+    assert [chunk.prefix for chunk in chunks][1] == ""

@@ -57,6 +57,17 @@ def test_html(text_of):
     check(HTML, text_of("a.html", HTML))
 
 
+def test_the_footer_of_a_page_is_a_note(workers, tmp_path):
+    path = tmp_path / "a.html"
+    path.write_text(
+        "<h2>Leaving</h2><p>The last day.</p>"
+        "<article><p>Text.</p><footer>By Ann.</footer></article><footer>Help: 250.</footer>"
+    )
+    document = workers.result(workers.submit(load, path, Limits()))
+    kinds = {element.text: element.kind for element in document.elements}
+    assert (kinds["By Ann."], kinds["Help: 250."]) == ("text", "note")
+
+
 def test_html_that_is_nested_deeper_than_the_parser_reads(text_of):
     deep = f"<p>markbefore it</p>{'<div>' * 400}markdeep inside{'</div>' * 400}<p>markafter it</p>"
     check(deep, text_of("a.html", f"<html><body>{deep}</body></html>"))
