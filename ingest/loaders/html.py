@@ -3,11 +3,11 @@
 Only menus are dropped: containers for navigation, headers and footers that consist of links.
 """
 
-import re
 from collections.abc import Iterator
 from typing import Any
 
 from twotower.ingest.elements import Element, Kind, ParsedDocument
+from twotower.ingest.loaders.note_marks import is_note_mark
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _HIDDEN = frozenset({"script", "style", "template", "head", "iframe", "datalist"})
@@ -30,8 +30,6 @@ _NO_VALUE = frozenset({"hidden", "password", "checkbox", "radio", "image", "file
 _BREAK = "\0"  # stands for <br> until white space is collapsed
 _WIDEST = 1000  # columns that a cell spans, at most
 _DIGITS = 6  # of a number in an attribute, at most
-_NOTE = re.compile(r"[\d*†‡§,\s]{1,6}|[a-z]")
-_LETTERS_BEFORE_NOTE = re.compile(r"[^\W\d_]{4}$|[.,;:!?)\]”\"]$")
 
 
 def read_html(text: str) -> ParsedDocument:
@@ -104,8 +102,7 @@ class _Reader:
     def _is_note(self, node: Any) -> bool:
         """Whether a superscript is the mark of a note, and not a part of the word before it."""
         note = "".join(node.itertext()).strip()
-        before = "".join(self._text[-2:])
-        return bool(_NOTE.fullmatch(note) and _LETTERS_BEFORE_NOTE.search(before))
+        return is_note_mark(note, "".join(self._text[-2:]))
 
     def _ended(self, node: Any) -> Iterator[Element]:
         if node.tag in _HEADINGS:

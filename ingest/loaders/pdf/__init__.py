@@ -1,7 +1,6 @@
 """Read PDFs with pdfium: characters to lines, lines to headings, paragraphs and table rows.
 
-pdfium lists the characters of a page in content order and divides them into lines. On a 106-page
-filing that took 0.3 s; the PDF partitioner of `unstructured` took 28.7 s. pdfium can abort the
+pdfium lists the characters of a page in content order, with their places. pdfium can abort the
 process on malformed files, so it runs in a worker process (see `ingest.loaders.isolation`).
 """
 
@@ -14,9 +13,10 @@ import pypdfium2
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders import ocr
 from twotower.ingest.loaders.pdf.annotations import annotations, has_picture
+from twotower.ingest.loaders.pdf.assembly import page_lines
 from twotower.ingest.loaders.pdf.grouping import elements_of_lines
 from twotower.ingest.loaders.pdf.layout import reading_order
-from twotower.ingest.loaders.pdf.lines import WORD, Line, is_usable, page_lines
+from twotower.ingest.loaders.pdf.lines import WORD, Line, is_usable
 from twotower.ingest.loaders.pdf.running import without_running_lines
 from twotower.retrieval.vocabulary.errors import DocumentError
 

@@ -217,6 +217,8 @@ def test_a_note_is_under_no_heading():
     end = Element("Leaving", "heading", 2)
     body = Element("Accounts close on the last day.")
     note = Element("Help: extension 250.", "note")
-    chunks = chunked(end, body, note, Element("Badges are returned."), title="Accounts", strategy="heading")
+    chunks = chunked(
+        end, body, note, Element("Badges are returned."), title="Accounts", strategy="heading"
+    )
     assert [chunk.provenance.headings for chunk in chunks] == [("Leaving",), (), ("Leaving",)]
     assert [chunk.prefix for chunk in chunks][1] == ""

@@ -70,7 +70,7 @@ def test_cells_of_a_row_are_kept_apart(tmp_path):
         page += [body(700 - 14 * n, middle[n], x=200)]
     document = load_pdf(draw(tmp_path / "a.pdf", [page]), Limits())
     assert kinds(document)[1] == (
-        "lines",
+        "table",
         0,
         "Part | Thread | Torque\nXK-2041/b | - | 40 Nm\n- M8 | 50 Nm",
     )
@@ -255,3 +255,83 @@ def test_a_page_that_is_a_picture_is_recognised_or_named(tmp_path, monkeypatch):
     document = load_pdf(tmp_path / "a.pdf", Limits())
     assert [e.text for e in document.elements] == ["Cover letter"]
     assert document.warnings == (f"page 2: pictures without text ({ocr.REMEDY})",)
+
+
+def test_words_that_line_ends_cut_are_joined_and_compounds_keep_their_hyphen(tmp_path):
+    lines = [
+        "The manufacturer guarantees the interoper-",
+        "ability of the state-of-the-",
+        "art device. It is a well-",
+        "known rule. The Anhängerkupp-",
+        "lung and the long-",
+        "term plan. An Anhängerkupplung. Between 5-",
+        "10 degrees, see anna-",
+        "maria@example.org, part AB-",
+        "1234.",
+    ]
+    page = [body(700 - 12 * n, line) for n, line in enumerate(lines)]
+    text = " ".join(load_pdf(draw(tmp_path / "a.pdf", [page]), Limits()).elements[0].text.split())
+    assert text == (
+        "The manufacturer guarantees the interoperability of the state-of-the-art device. "
+        "It is a well-known rule. The Anhängerkupplung and the long-term plan. "
+        "An Anhängerkupplung. Between 5-10 degrees, see anna-maria@example.org, part AB-1234."
+    )
+
+
+def test_a_word_that_the_end_of_a_page_cuts_is_whole_on_the_first_page(tmp_path):
+    first = [body(700, PROSE), body(688, "and it stops when the pres-")]
+    second = [body(700, "sure is lost in the pipe. " + PROSE)]
+    document = load_pdf(draw(tmp_path / "a.pdf", [first, second]), Limits())
+    assert document.elements[0].text.endswith("stops when the pressure")
+    assert document.elements[1].text.startswith("is lost in the pipe. Water")
+    for element in document.elements:
+        assert all(0 <= box.start < box.end <= len(element.text) for box in element.lines)
+
+
+def test_a_superscript_is_a_note_or_a_part_of_the_word(tmp_path):
+    path = tmp_path / "a.pdf"
+    canvas = Canvas(str(path))
+    text = canvas.beginText(60, 700)
+    for raised, part in [
+        (False, "The warranty"), (True, "3"), (False, " covers 10"), (True, "5"), (False, " m"),
+        (True, "2"), (False, " of fabric and no more."),
+    ]:  # fmt: skip
+        text.setFont("Helvetica", 7 if raised else 11)
+        text.setRise(4 if raised else 0)
+        text.textOut(part)
+    canvas.drawText(text)
+    canvas.setFont("Helvetica", 5)
+    canvas.drawString(60, 603, "3")
+    canvas.setFont("Helvetica", 9)
+    canvas.drawString(64, 600, "Without wear parts.")
+    canvas.save()
+    lines = [element.text for element in load_pdf(path, Limits()).elements]
+    assert lines == [
+        "The warranty 3 covers 10⁵ m2 of fabric and no more.",
+        "3 Without wear parts.",
+    ]
+
+
+def test_a_table_goes_on_on_the_next_page_with_the_names_of_its_columns(tmp_path):
+    def rows(numbers):
+        for at, n in enumerate(numbers):
+            yield from (body(700 - 14 * at, f"Q{n}"), body(700 - 14 * at, f"{n}.5", x=200))
+            yield body(700 - 14 * at, f"{400 + n}", x=330)
+
+    head = [body(714, "Berth"), body(714, "Length m", x=200), body(714, "Fee crowns", x=330)]
+    pages = [[*head, *rows(range(1, 9))], list(rows(range(9, 15)))]
+    document = load_pdf(draw(tmp_path / "a.pdf", pages), Limits())
+    first, second = (element.text.splitlines() for element in document.elements)
+    assert first[:2] == ["Berth | Length m | Fee crowns", "Q1 | 1.5 | 401"]
+    assert second[:2] == ["Berth | Length m | Fee crowns", "Q9 | 9.5 | 409"]
+    boxes = document.elements[1].lines
+    assert document.elements[1].text[boxes[0].start : boxes[0].end] == "Q9 | 9.5 | 409"
+
+
+def test_a_label_of_a_row_that_is_cut_at_a_hyphen_is_joined(tmp_path):
+    page = [body(700, "Net income of non-"), body(688, "controlling interests")]
+    page += [body(688, "3", x=300), body(688, "4", x=400)]
+    document = load_pdf(draw(tmp_path / "a.pdf", [page]), Limits())
+    assert [e.text for e in document.elements] == [
+        "Net income of non-controlling interests | 3 | 4"
+    ]
