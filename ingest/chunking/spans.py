@@ -17,6 +17,7 @@ from twotower.ingest.elements import Element
 
 _SENTENCE_END = re.compile(r"(?<=[.!?;:])[\"'”’)\]]*\s+|\n+")  # noqa: RUF001 - the quote is meant
 _LINE_END = re.compile(r"\n+")
+_CELL_SEPARATOR = " | "
 # Characters that count as one token at least. Real text has 2 to 6 for each token; but a tokenizer
 # makes a single unknown token of a run of any length, such as a hex dump.
 _TOKEN_CHARACTERS = 16
@@ -97,9 +98,6 @@ class SpanCutter:
     def spans(self, element: Element, start: int, end: int) -> list[Span]:
         """Return one span if the element fits the budget, else its lines or sentences."""
         text = element.text
-        header = text.partition("\n")[0] if element.kind == "table" else ""
-        if header and self._tokens.count(header) > self._budget // 3:
-            header = ""  # repeating it would leave no room for the rows
         whole = self._tokens.count(text)
         if whole <= self._budget and element.kind != "table":
             return [Span(start, end, whole, element.page)]
@@ -108,6 +106,9 @@ class SpanCutter:
         bounds = [0, *(stop for stop in stops if stop < len(text)), len(text)]
         pieces = list(pairwise(bounds))
         counts = self._tokens.count_each([text[a:b] for a, b in pieces])
+        header = (
+            self._column_names(text, max(counts[1:], default=0)) if element.kind == "table" else ""
+        )
         spans: list[Span] = []
         for (a, b), count in zip(pieces, counts, strict=True):
             repeated = header if a else ""
@@ -117,6 +118,15 @@ class SpanCutter:
                 spans += self.fragments(text, slice(a, b), start, element.page, repeated)
         spans[-1] = replace(spans[-1], end=end)
         return spans
+
+    def _column_names(self, table: str, longest: int) -> str:
+        """Return the first row of a table, or as many of its cells as leave room for any row."""
+        header = table.partition("\n")[0]
+        ends = self._tokens.ends(header)
+        most = max(self._budget // 3, self._budget - longest)
+        if len(ends) <= most:
+            return header
+        return header[: max(header.rfind(_CELL_SEPARATOR, 0, ends[most]), 0)]
 
     def fragments(
         self, text: str, part: slice, offset: int, page: int | None, header: str = ""

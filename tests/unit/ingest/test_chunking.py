@@ -222,3 +222,14 @@ def test_a_note_is_under_no_heading():
     )
     assert [chunk.provenance.headings for chunk in chunks] == [("Leaving",), (), ("Leaving",)]
     assert [chunk.prefix for chunk in chunks][1] == ""
+
+
+def test_each_piece_of_a_wide_table_has_the_column_names_that_fit():
+    names = [f"Name of column {n}" for n in range(60)]
+    rows = [" | ".join(names), *(" | ".join([f"K{n}", *"123"]) for n in range(100))]
+    chunks = chunked(Element("\n".join(rows), "table"), tokens=128)
+    with_rows = [chunk for chunk in chunks if " | 1 | 2 | 3" in chunk.text]
+    assert len(with_rows) > 1
+    for chunk in with_rows[1:]:
+        assert chunk.text.startswith("Name of column 0 | Name of column 1 | ")
+        assert length(f"{chunk.prefix}\n{chunk.text}") <= 128
