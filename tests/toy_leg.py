@@ -21,6 +21,7 @@ DIMENSION = 128
 @dataclass(frozen=True, slots=True)
 class WordsQuery:
     vector: Vectors
+    trust: float = 1.0
 
     def normalise(self, score: float) -> float:
         return score

@@ -85,7 +85,11 @@ class IndexSettings(Group):
     legs: tuple[str, ...] = _setting(
         ("dense", "bm25"), "Names of the legs of a new collection; `dense` must be one of them."
     )
-    language: str = _setting("english", "Language of the stemmer and the stop words of BM25.")
+    language: str = _setting(
+        "auto",
+        "Language of the stemmer and the stop words of BM25 in a new collection; `auto` is the "
+        "language of each passage.",
+    )
     quantization: Literal["none", "int8", "turbo"] = _setting(
         "none",
         "Quantization of the dense vectors that a new collection searches: `int8` stores one byte "

@@ -1,7 +1,7 @@
 """The index card: what a collection was built with, and the guard that compares it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 from twotower.retrieval.index.store.protocol import Quantization, VectorSpec
@@ -12,6 +12,8 @@ from twotower.retrieval.vocabulary.vectors import VectorKind
 
 SCHEMA = 4
 _OLDEST = 3  # schema that is still read
+# Changes whenever the same text gets other terms: the terms of an index have to fit a question's.
+_ANALYSIS = "analysis=2"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +102,12 @@ def bm25_leg(settings: Bm25Settings, name: str = "bm25") -> LegCard:
     The mean passage length is not in the fingerprint: it is measured on what a collection began
     with.
     """
-    fingerprint = f"bm25 k1={settings.k1:g} b={settings.b:g} {settings.language}"
+    fingerprint = f"{_bm25_fingerprint(settings)} {_ANALYSIS}"
     return LegCard(name, "sparse", None, fingerprint, asdict(settings))
+
+
+def _bm25_fingerprint(settings: Bm25Settings) -> str:
+    return f"bm25 k1={settings.k1:g} b={settings.b:g} {settings.language}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +237,9 @@ class IndexCard:
             differences.append(
                 f"language {self.bm25.language} in the index, {language} in the settings"
             )
+        bm25 = self.leg("bm25")
+        if bm25 and bm25.fingerprint != bm25_leg(self.bm25).fingerprint:
+            differences.append("terms of BM25 from another version of twotower in the index")
         cut = [
             f"{key} {self.chunking.get(key)} in the index, {value} in the settings"
             for key, value in chunking.items()
@@ -270,5 +279,7 @@ def _from_schema_3(payload: Mapping[str, Any]) -> dict[str, Any]:
     if "dense_weight" in search:
         weight = search.pop("dense_weight")
         search["weights"] = {"dense": weight, "bm25": 1 - weight}
-    legs = dense_leg(EncoderCard(**payload["encoder"])), bm25_leg(Bm25Settings(**payload["bm25"]))
+    settings = Bm25Settings(**payload["bm25"])
+    bm25 = replace(bm25_leg(settings), fingerprint=_bm25_fingerprint(settings))  # other terms
+    legs = dense_leg(EncoderCard(**payload["encoder"])), bm25
     return {**payload, "legs": [asdict(leg) for leg in legs], "search": search}

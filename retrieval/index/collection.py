@@ -213,10 +213,17 @@ class Collection:
         if missing:
             present = self.store.idf(name, missing)
             if len(present) < len(missing):
-                absent = math.log(1 + (self.count("chunk") + 0.5) / 0.5)
-                present = dict.fromkeys(missing, absent) | present
+                present = dict.fromkeys(missing, self._idf_of_absent_terms()) | present
             known |= present
         return {term: known[term] for term in terms}
+
+    def present_terms(self, name: str, terms: Sequence[int]) -> list[int]:
+        """Return those of a sparse leg's terms that some chunk has."""
+        most = self._idf_of_absent_terms() * (1 - 1e-6)
+        return [term for term, idf in self.idf(name, terms).items() if idf < most]
+
+    def _idf_of_absent_terms(self) -> float:
+        return math.log(1 + (self.count("chunk") + 0.5) / 0.5)
 
     def some_ids(self, size: int) -> list[UUID]:
         """List the first chunks by id, which is a random sample."""

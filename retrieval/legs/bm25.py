@@ -8,6 +8,7 @@ from twotower.retrieval.index.card import LegCard, bm25_leg
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs.protocol import LegQuery, Models
 from twotower.retrieval.models.bm25 import Bm25, Bm25Settings, fit_average_length
+from twotower.retrieval.models.languages import AUTO, DEFAULT
 from twotower.retrieval.vocabulary.documents import Chunk
 from twotower.retrieval.vocabulary.vectors import SparseVector
 
@@ -27,17 +28,26 @@ class TermQuery:
         Inverse document frequency of the terms in the collection.
     added_words
         Terms that feedback added, with the words that they stand for.
+    foreign
+        Terms of other languages than the question's. They can be found as well, but a passage does
+        not lack them.
     """
 
     vector: SparseVector
     idf: Mapping[int, float] = field(default_factory=dict)
     added_words: Mapping[int, str] = field(default_factory=dict)
+    foreign: frozenset[int] = frozenset()
+
+    @property
+    def trust(self) -> float:
+        """See `LegQuery.trust`: BM25 compares words of any language as they are written."""
+        return 1.0
 
     @property
     def total_idf(self) -> float:
         """Sum of ``query weight * idf``, by which a BM25 score is divided."""
         pairs = zip(self.vector.indices, self.vector.values, strict=True)
-        return sum(value * self.idf.get(term, 0.0) for term, value in pairs)
+        return sum(v * self.idf.get(term, 0.0) for term, v in pairs if term not in self.foreign)
 
     @property
     def added(self) -> tuple[tuple[str, float], ...]:
@@ -55,6 +65,8 @@ class Bm25Leg:
     def __init__(self, card: LegCard) -> None:
         self.card = card
         self._bm25 = Bm25(Bm25Settings(**card.made_by))
+        language = self._bm25.settings.language
+        self._languages = [DEFAULT if language == AUTO else language]
 
     @classmethod
     def create(cls, name: str, models: Models, texts: Sequence[str]) -> Self:
@@ -79,10 +91,24 @@ class Bm25Leg:
 
     def encode_questions(self, texts: Sequence[str], collection: Collection) -> list[TermQuery]:
         """See `Leg.encode_questions`."""
-        vectors = [self._bm25.encode_question(text) for text in texts]
-        terms = {term for vector in vectors for term in vector.indices}
-        idf = collection.idf(self.card.name, sorted(terms))
-        return [TermQuery(vector, idf) for vector in vectors]
+        self._languages = self._languages_of(collection)
+        found = [self._bm25.question_terms(text, self._languages) for text in texts]
+        every = {term for terms in found for term in (*terms.own, *terms.others)}
+        idf = collection.idf(self.card.name, sorted(every))
+        queries = []
+        for terms in found:
+            both = (*terms.own, *terms.others)
+            vector = SparseVector(both, (1.0,) * len(both))
+            queries.append(TermQuery(vector, idf, foreign=frozenset(terms.others)))
+        return queries
+
+    def _languages_of(self, collection: Collection) -> list[str]:
+        """Return the languages of a collection's passages, by the terms that stand for them."""
+        marks = self._bm25.marks
+        if not marks:
+            return [self._bm25.settings.language]
+        present = collection.present_terms(self.card.name, list(marks))
+        return sorted(marks[term] for term in present) or [DEFAULT]
 
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
@@ -95,15 +121,15 @@ class Bm25Leg:
         rarity = collection.idf(self.card.name, candidate_terms(passages))
         vector = expanded(query.vector, passages, rarity, weight)
         added = self._added_words(query, vector, chunks)
-        return TermQuery(vector, {**rarity, **query.idf}, added)
+        return TermQuery(vector, {**rarity, **query.idf}, added, query.foreign)
 
     def words(self, text: str) -> dict[int, str]:
         """Map each term of a text to the first word that it stands for."""
-        return self._bm25.words(text)
+        return self._bm25.words(text, self._languages)
 
     def matches(self, question: str, text: str) -> Iterator[tuple[int, int]]:
         """Find the words of a text that share a term with the question: offsets, half-open."""
-        return self._bm25.matches(question, text)
+        return self._bm25.matches(question, text, self._languages)
 
     def _added_words(
         self, query: TermQuery, expanded: SparseVector, chunks: Sequence[Chunk]
@@ -111,7 +137,7 @@ class Bm25Leg:
         own = set(query.vector.indices)
         words: dict[int, str] = {}
         for chunk in chunks:
-            words = self._bm25.words(chunk.encoded_text) | words
+            words = self.words(chunk.encoded_text) | words
         return {t: words[t] for t in expanded.indices if t not in own and t in words}
 
 

@@ -5,17 +5,21 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+from tokenizers import Tokenizer
 
 from twotower.retrieval.index.card import EncoderCard, LegCard, dense_leg
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs.protocol import LegQuery, Models
 from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.models.legibility import is_latin, is_legible
+from twotower.retrieval.models.model_folder import load_tokenizer
 from twotower.retrieval.vocabulary.documents import Chunk
 from twotower.retrieval.vocabulary.vectors import Vectors
 
 _SAMPLE = 256  # passages whose cosines show what an unrelated passage scores
 _LEAST_DEVIATION = 0.01  # of cosines; a smaller one comes from copies, or from a single passage
 _DEVIATIONS_TO_ONE = 5.0
+_TRUST_IN_LETTERS = 0.05  # orders what no other leg finds
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,13 @@ class DenseQuery:
         Unit vector, (d,) float32.
     background
         Mean and standard deviation of its cosine with a sample of the collection.
+    trust
+        See `LegQuery.trust`.
     """
 
     vector: Vectors
     background: tuple[float, float] = (0.0, 1.0)
+    trust: float = 1.0
 
     def normalise(self, score: float) -> float:
         """See `LegQuery.normalise`."""
@@ -53,6 +60,7 @@ class DenseLeg:
         self.card = card
         self._encoder = encoder
         self._sample: Vectors | None = None
+        self._tokenizer: Tokenizer | None = None
 
     @classmethod
     def create(cls, name: str, models: Models, texts: Sequence[str]) -> Self:
@@ -79,7 +87,11 @@ class DenseLeg:
         """See `Leg.encode_questions`."""
         if not texts:
             return []
-        return [self._query(row, collection) for row in self._encoder.encode_questions(texts)]
+        rows = self._encoder.encode_questions(texts)
+        return [
+            self._query(row, collection, self._trust(text))
+            for text, row in zip(texts, rows, strict=True)
+        ]
 
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
@@ -88,17 +100,23 @@ class DenseLeg:
         assert isinstance(query, DenseQuery)  # it came from this leg
         vectors = collection.vectors(self.card.name, [chunk.id for chunk in chunks])
         rows = [vectors[chunk.id] for chunk in chunks if chunk.id in vectors]
-        return self._query(rocchio(query.vector, rows, weight), collection)
+        return self._query(rocchio(query.vector, rows, weight), collection, query.trust)
 
-    def _query(self, vector: Vectors, collection: Collection) -> DenseQuery:
+    def _trust(self, question: str) -> float:
+        if is_latin(question):
+            return 1.0
+        if self._tokenizer is None:
+            self._tokenizer = load_tokenizer(self._encoder.model.path)
+        return 1.0 if is_legible(question, self._tokenizer) else _TRUST_IN_LETTERS
+
+    def _query(self, vector: Vectors, collection: Collection, trust: float) -> DenseQuery:
         if self._sample is None:
             self._sample = collection.sample(self.card.name, _SAMPLE)
         if not len(self._sample):
-            return DenseQuery(vector)
+            return DenseQuery(vector, trust=trust)
         cosines = self._sample @ vector
-        return DenseQuery(
-            vector, (float(cosines.mean()), max(float(cosines.std()), _LEAST_DEVIATION))
-        )
+        background = float(cosines.mean()), max(float(cosines.std()), _LEAST_DEVIATION)
+        return DenseQuery(vector, background, trust)
 
 
 def standing_out(cosine: float, mean: float, deviation: float) -> float:

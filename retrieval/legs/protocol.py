@@ -31,6 +31,13 @@ class LegQuery(Protocol):
     def vector(self) -> Vector:
         """The vector that is searched for."""
 
+    @property
+    def trust(self) -> float:
+        """Share of the weight of the leg that counts for this question.
+
+        It is below 1 where the model of the leg does not know the words of the question.
+        """
+
     def normalise(self, score: float) -> float:
         """Put a score of this leg on the common scale of the legs.
 

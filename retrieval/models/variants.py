@@ -3,8 +3,8 @@
 The engine's analyser splits at punctuation and white space, and compares words without case. What
 it cannot see is added to the text that it analyses, to passages and questions alike: words without
 accents (cafe), numbers without separators (1234567), compounds in one word (email), the parts of
-names in code (max retry count), the digits of a telephone number, and pairs of characters for
-scripts that put no spaces between words.
+names in code (max retry count), the digits of a telephone number with and without the code of its
+country, and pairs of characters for scripts that put no spaces between words.
 """
 
 import re
@@ -25,6 +25,9 @@ _DECIMAL_COMMA = re.compile(r"(?<![\w.,])\d+,\d{1,2}(?![\d,])")
 # Digits in groups, seven or more: a telephone number, an account or a card.
 _PHONE = re.compile(r"(?<![\w.])\+?\(?\d(?:[\s()./-]{0,2}\d){6,18}(?!\w)")
 _PREFIXED = re.compile(r"(?<![\w-])[^\W\d_]{1,3}-[^\W\d_]{2,40}(?![\w-])")
+_COUNTRY_CODE = re.compile(r"\+\d{1,3}[\s()./-]+")
+# A Chinese character between kana: in Japanese it is a word by itself or the root of one.
+_SINGLE = re.compile(r"(?<![\u3400-\u9fff])[\u3400-\u9fff](?=[\u3040-\u30ff])")
 _CASE_CHANGE = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])|_+")
 _LONGEST_NAME = 100  # characters of a name in code
 
@@ -39,6 +42,7 @@ def _variants(text: str) -> Iterator[str]:
     for match in UNSPACED.finditer(text):
         run = match[0]
         yield from (run[n : n + 2] for n in range(len(run) - 1))
+        yield from _SINGLE.findall(run)
     yield from _numbers(text)
     for match in _PREFIXED.finditer(text):
         yield match[0].replace("-", "")
@@ -59,6 +63,9 @@ def _numbers(text: str) -> Iterator[str]:
     for match in _PHONE.finditer(text):
         if not match[0].isdigit():
             yield re.sub(r"\D", "", match[0])
+        if code := _COUNTRY_CODE.match(match[0]):
+            yield re.sub(r"\D", "", match[0][code.end() :])
+            yield "0" + re.sub(r"\D", "", match[0][code.end() :]).lstrip("0")
 
 
 def _without_accents(word: str) -> Iterator[str]:

@@ -38,6 +38,11 @@ class Query:
         """The vector search of each leg."""
         return [VectorQuery(name, leg.vector, self.where) for name, leg in self.legs.items()]
 
+    def weights(self, options: SearchOptions) -> dict[LegName, float]:
+        """Return the weight of each leg in the fusion, as far as the leg knows the question."""
+        weights = FUSIONS[options.fusion].weights(options.weights, list(self.legs))
+        return {name: weight * self.legs[name].trust for name, weight in weights.items()}
+
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
@@ -200,4 +205,4 @@ def _fused(
         name: LegScores(ranking, others.get(name, ()), query.legs[name].normalise)
         for name, ranking in rankings.items()
     }
-    return fusion.fuse(legs, fusion.weights(options.weights, list(legs)), options.candidates)
+    return fusion.fuse(legs, query.weights(options), options.candidates)

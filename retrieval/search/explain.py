@@ -109,9 +109,8 @@ class Explainer:
 def _parts(
     candidates: Candidates, options: SearchOptions, id: UUID
 ) -> dict[LegName, tuple[float, float]]:
-    weights = FUSIONS[options.fusion].weights(options.weights, list(candidates.query.legs))
     parts = {}
-    for name, weight in weights.items():
+    for name, weight in candidates.query.weights(options).items():
         score = candidates.leg_scores(name, (id,)).get(id)
         normalise = candidates.query.legs[name].normalise
         parts[name] = (weight, normalise(score.score) if score else 0.0)

@@ -7,7 +7,10 @@ from twotower.retrieval.models.bm25 import Bm25Settings
 from twotower.retrieval.vocabulary.errors import IndexMismatch
 
 CARD = IndexCard(
-    legs=(dense_leg(EncoderCard("mini", "f" * 64, 384)), bm25_leg(Bm25Settings(avg_len=57.3))),
+    legs=(
+        dense_leg(EncoderCard("mini", "f" * 64, 384)),
+        bm25_leg(Bm25Settings(avg_len=57.3, language="english")),
+    ),
     chunking={"chunk_tokens": 256, "overlap_tokens": 32},
 )
 
@@ -18,6 +21,12 @@ def test_a_card_comes_back_as_it_was_written():
 
 def test_equal_settings_pass():
     CARD.require("docs", CARD.chunking, "english")
+
+
+def test_terms_of_an_older_analysis_are_named():
+    legs = tuple(replace(leg, fingerprint=leg.fingerprint.partition(" a")[0]) for leg in CARD.legs)
+    with pytest.raises(IndexMismatch, match=r"terms of BM25 from another version .* reindex"):
+        replace(CARD, legs=legs).require("docs", CARD.chunking)
 
 
 def test_each_difference_is_named_with_the_remedy():
@@ -52,7 +61,9 @@ def test_a_card_of_another_schema_is_refused(schema, remedy):
 def test_cards_differ_only_by_what_decides_vectors_and_layout():
     dense, _ = CARD.legs
     longer = replace(
-        CARD, legs=(dense, bm25_leg(Bm25Settings(avg_len=60.0))), search={"mode": "dense"}
+        CARD,
+        legs=(dense, bm25_leg(Bm25Settings(avg_len=60.0, language="english"))),
+        search={"mode": "dense"},
     )
     assert CARD.builds_like(longer)
     assert not CARD.builds_like(replace(CARD, quantization="int8"))
@@ -90,7 +101,7 @@ def test_a_card_of_schema_3_is_read_as_the_same_card_of_this_one():
         ("bm25", "sparse", None),
     ]
     assert card.leg("dense").fingerprint == "f" * 64
-    assert card.leg("bm25").fingerprint == "bm25 k1=1.2 b=0.75 german"
+    assert card.leg("bm25").fingerprint == "bm25 k1=1.2 b=0.75 german"  # of older terms
     assert card.search == {"mode": "hybrid", "weights": {"dense": 0.75, "bm25": 0.25}}
     assert (card.calibrations["none"].auc, card.quantization, card.on_disk) == (0.8, "int8", True)
     assert card.schema == 4

@@ -4,7 +4,7 @@ from twotower.retrieval.models.bm25 import Bm25, Bm25Settings, count_terms
 
 
 def test_weights_follow_the_formula():
-    settings = Bm25Settings(k1=1.2, b=0.75, avg_len=10.0)
+    settings = Bm25Settings(k1=1.2, b=0.75, avg_len=10.0, language="english")
     vector = Bm25(settings).encode_passage("pump pump flange")
 
     def weight(frequency: int) -> float:
@@ -24,5 +24,5 @@ def test_stop_words_are_not_counted(text, terms):
 
 def test_matches_are_the_inflected_forms_of_the_questions_words():
     text = "Refunds are refunded within ten days; the seal is not."
-    spans = Bm25(Bm25Settings()).matches("when is a refund paid for the seal", text)
+    spans = Bm25(Bm25Settings()).matches("when is a refund paid for the seal", text, ["english"])
     assert [text[a:b] for a, b in spans] == ["Refunds", "refunded", "seal"]
