@@ -195,6 +195,7 @@ def document_of(hit: Hit, judgement: Judgement) -> Document:
         page_content=passage.text,
         metadata={
             **hit.chunk.metadata,
+            "copies": [place.location for place in hit.copies],
             "source": origin.source,
             "title": origin.title,
             "page": passage.page,

@@ -1,7 +1,7 @@
 """From candidates to hits: rerank, choose, explain and judge."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import replace
 from uuid import UUID
 
@@ -14,8 +14,13 @@ from twotower.retrieval.search.explain import Explainer
 from twotower.retrieval.search.options import HYBRID, NO_RERANKER, OPTIONS, SearchOptions
 from twotower.retrieval.search.rerank import Reranker
 from twotower.retrieval.search.results import Hit, Judgement, Reranked, SearchResult
-from twotower.retrieval.search.selection import at_most_per_document, combined, diverse
-from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.search.selection import (
+    at_most_per_document,
+    combined,
+    diverse,
+    without_copies,
+)
+from twotower.retrieval.vocabulary.documents import Chunk, Provenance
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 from twotower.retrieval.vocabulary.ranking import Scored
 
@@ -70,8 +75,9 @@ class HitSelector:
         chunks = _Chunks(self._collection)
         candidates = self._deepened(candidates, options, chunks)
         ranking, scores, out_of_time = self._reranked(candidates, options, chunks, started)
-        chosen = self._chosen(ranking, options, chunks)
+        chosen, copies = self._chosen(ranking, options, chunks)
         hits = _hits(candidates, ranking, scores, chosen, chunks)
+        hits = [replace(hit, copies=chunks.places(copies.get(hit.chunk.id, ()))) for hit in hits]
         if explain:
             explanations = self._explainer.explain(
                 candidates, options, [hit.chunk for hit in hits], closest=closest
@@ -116,10 +122,10 @@ class HitSelector:
     def _deepened(
         self, candidates: Candidates, options: SearchOptions, chunks: "_Chunks"
     ) -> Candidates:
-        """Search deeper while the candidates come from too few documents to fill the hits."""
+        """Search deeper while copies, or too few documents, leave too few candidates for hits."""
         depth = options.candidates
-        while options.per_document:
-            kept = _limited_per_document(candidates.ranking, options, chunks)
+        while True:
+            kept, _ = _kept(candidates.ranking, options, chunks)
             if len(kept) >= options.limit or candidates.exhausted or depth >= _MAX_DEPTH:
                 break
             depth = min(4 * depth, _MAX_DEPTH)
@@ -128,10 +134,15 @@ class HitSelector:
 
     def _chosen(
         self, ranking: list[Scored], options: SearchOptions, chunks: "_Chunks"
-    ) -> list[Scored]:
-        """Cut the ranking to the hits; a passage that was removed during the search is left out."""
-        if options.per_document:
-            ranking = _limited_per_document(ranking, options, chunks)
+    ) -> tuple[list[Scored], dict[UUID, list[UUID]]]:
+        """Cut the ranking to the hits; a passage that was removed during the search is left out.
+
+        Returns
+        -------
+        tuple
+            The hits, and the copies of each by its id.
+        """
+        ranking, copies = _kept(ranking, options, chunks)
         if options.diversity and self._explainer.dense:
             ranking = ranking[: options.candidates]
             name = self._explainer.dense.card.name
@@ -140,7 +151,7 @@ class HitSelector:
             ranking = diverse(ranking, vectors, options.diversity, options.limit)
         ranking = ranking[: options.limit]
         chunks.read([item.id for item in ranking])
-        return [item for item in ranking if chunks.has(item.id)]
+        return [item for item in ranking if chunks.has(item.id)], copies
 
     def _judgement(
         self, candidates: Candidates, reranked: Mapping[UUID, float], options: SearchOptions
@@ -188,9 +199,20 @@ class _Chunks:
     def one(self, id: UUID) -> Chunk:
         return self._known[id]
 
+    def places(self, ids: Sequence[UUID]) -> tuple[Provenance, ...]:
+        return tuple(self._known[id].provenance for id in ids)
+
     @property
     def sources(self) -> dict[UUID, str]:
         return {id: chunk.provenance.source for id, chunk in self._known.items()}
+
+    @property
+    def contents(self) -> dict[UUID, Hashable]:
+        """What two passages have in common if one is a copy of the other: headings and text."""
+        return {
+            id: (chunk.provenance.headings, " ".join(chunk.text.split()))
+            for id, chunk in self._known.items()
+        }
 
 
 def _hits(
@@ -228,16 +250,24 @@ def _hits(
     return hits
 
 
-def _limited_per_document(
+def _kept(
     ranking: list[Scored], options: SearchOptions, chunks: _Chunks
-) -> list[Scored]:
-    """Limit the passages of each document, reading no more of them than needed."""
+) -> tuple[list[Scored], dict[UUID, list[UUID]]]:
+    """Drop copies and limit the passages of each document, reading no more than needed.
+
+    Returns
+    -------
+    tuple
+        What is kept, as far as it is needed, and the copies of each passage by its id.
+    """
     enough = options.candidates if options.diversity else options.limit
     read = 2 * enough
     while True:
         best = ranking[:read]
         chunks.read([item.id for item in best])
-        kept = at_most_per_document(best, options.per_document, chunks.sources)
+        kept, copies = without_copies(best, chunks.contents)
+        if options.per_document:
+            kept = at_most_per_document(kept, options.per_document, chunks.sources)
         if len(kept) >= enough or read >= len(ranking):
-            return kept
+            return kept, copies
         read *= 2

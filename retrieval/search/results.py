@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from twotower.retrieval.search.options import SearchOptions
-from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.documents import Chunk, Provenance
 from twotower.retrieval.vocabulary.ranking import LegName
 
 
@@ -140,6 +140,9 @@ class Hit:
         ``None`` where the passage was not reranked.
     before, after
         The neighbouring chunks in the document, as many as the options request.
+    copies
+        Other places with the same text under the same headings, best first, as far as they are
+        among the candidates.
     """
 
     rank: int
@@ -151,6 +154,7 @@ class Hit:
     explanation: Explanation | None = None
     before: tuple[Chunk, ...] = ()
     after: tuple[Chunk, ...] = ()
+    copies: tuple[Provenance, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Selection from a ranking: diversity, limits per document, and a reranker's scores."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from uuid import UUID
 
 import numpy as np
@@ -24,6 +24,31 @@ def at_most_per_document(
         if seen[source] <= most:
             kept.append(item)
     return kept
+
+
+def without_copies(
+    ranking: Sequence[Scored], content_of: Mapping[UUID, Hashable]
+) -> tuple[list[Scored], dict[UUID, list[UUID]]]:
+    """Keep the first passage of each content, and none that was removed.
+
+    Returns
+    -------
+    tuple
+        The passages that are kept, and for each that has copies their ids, best first.
+    """
+    first: dict[Hashable, UUID] = {}
+    kept = []
+    copies: dict[UUID, list[UUID]] = {}
+    for item in ranking:
+        if item.id not in content_of:
+            continue
+        content = content_of[item.id]
+        if content in first:
+            copies.setdefault(first[content], []).append(item.id)
+        else:
+            first[content] = item.id
+            kept.append(item)
+    return kept, copies
 
 
 def diverse(

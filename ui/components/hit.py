@@ -19,6 +19,7 @@ from twotower.ui.resources import workspace
 from twotower.ui.safe import marked, plain
 
 _EXCERPT = 560  # characters of a passage on its card
+_PLACES = 5  # of copies that are named
 _NEIGHBOURS = 2  # passages before and after
 _LEG_NAMES = {"dense": "meaning", "bm25": "words"}
 _LABELS = {1: "Relevant", 0: "Not relevant"}
@@ -116,9 +117,15 @@ def _card(hit: Hit, searched: MarkedResult, rank_change: str) -> Markup:
         headings = Markup("<div class='headings'>{}</div>").format(
             plain(" › ".join(where.headings))
         )
+    copies = Markup("")
+    if places := list(dict.fromkeys(place.location for place in hit.copies)):
+        more = f" and {len(places) - _PLACES} more places" if len(places) > _PLACES else ""
+        copies = Markup("<div class='headings'>Also in {}</div>").format(
+            plain(", ".join(places[:_PLACES]) + more)
+        )
     return Markup(
         "<article class='hit' data-q='{}'><div class='head'><span class='rank'>{}</span>"
-        "<h3>{}</h3>{}<span class='score'>{:.3f}</span></div><div class='place'>{}</div>{}{}"
+        "<h3>{}</h3>{}<span class='score'>{:.3f}</span></div><div class='place'>{}</div>{}{}{}"
         "<p class='text'>{}</p></article>"
     ).format(
         searched.result.question,
@@ -127,6 +134,7 @@ def _card(hit: Hit, searched: MarkedResult, rank_change: str) -> Markup:
         badge,
         hit.score,
         plain(where.location),
+        copies,
         headings,
         score_bar(hit, searched.result.hits[0].score),
         excerpt(hit.chunk.text, marks),

@@ -14,8 +14,10 @@ from twotower.app.services.exports import window
 from twotower.retrieval.search.context import Context
 from twotower.retrieval.search.results import Explanation, Hit, SearchResult
 from twotower.retrieval.search.retriever import Retriever
+from twotower.retrieval.vocabulary.documents import Provenance
 
 _TERMS = 12  # of a question, in an explanation
+_PLACES = 5  # of copies that are named
 _MARK = "bold yellow"
 
 
@@ -52,10 +54,8 @@ def _print_hit(
 ) -> None:
     """Print rank, score, location and headings of a hit, and its passage with marked terms."""
     origin = hit.chunk.provenance
-    source = printable(origin.source)
-    location = source if origin.page is None else f"{source}:{origin.page}"
     head = Text.assemble(
-        (f"{hit.rank:>2}. ", "bold"), (f"{hit.score:.3f}  ", "cyan"), (location, "bold")
+        (f"{hit.rank:>2}. ", "bold"), (f"{hit.score:.3f}  ", "cyan"), (_location(origin), "bold")
     )
     console.print(head, soft_wrap=True)
     if origin.headings:
@@ -66,11 +66,25 @@ def _print_hit(
     console.print(Padding(passage, (0, 0, 0, 4)))
     if explain:
         console.print(Padding(_explanation(hit), (0, 0, 0, 4)))
+    if hit.copies:
+        console.print(Padding(Text(f"also in {_places(hit)}", style="dim"), (0, 0, 0, 4)))
     for label, chunks in (("before", hit.before), ("after", hit.after)):
         for chunk in chunks:
             neighbour = Text.assemble((f"{label}: ", "dim"), harmless(chunk.text))
             console.print(Padding(neighbour, (0, 0, 0, 8)))
     console.print()
+
+
+def _location(origin: Provenance) -> str:
+    source = printable(origin.source)
+    return source if origin.page is None else f"{source}:{origin.page}"
+
+
+def _places(hit: Hit) -> str:
+    """Name the places of copies, each once."""
+    places = list(dict.fromkeys(map(_location, hit.copies)))
+    more = f" and {len(places) - _PLACES} more places" if len(places) > _PLACES else ""
+    return ", ".join(places[:_PLACES]) + more
 
 
 def _passage(hit: Hit, matches: Sequence[tuple[int, int]], full: bool) -> Text:

@@ -343,3 +343,22 @@ def test_a_calibrated_collection_judges(collection, word_encoder):
     retriever = make_retriever(collection, word_encoder)
     assert retriever.retrieve("flange").judgement.answerable == "true"
     assert retriever.retrieve("flange", BM25).judgement.answerable == "unknown"
+
+
+def test_copies_of_a_passage_are_named_with_it_and_leave_room_for_other_hits(
+    collection, word_encoder
+):
+    copies = []
+    for number in range(300):
+        source = f"copy {number}.md"
+        provenance = Provenance(source, "A", (), None, None, 0, len(TEXTS[0]))
+        copies.append(Chunk(chunk_id(source, TEXTS[0], 0), TEXTS[0], "", 0, provenance))
+    add(collection, word_encoder, *copies)
+    retriever = make_retriever(collection, word_encoder)
+    result = retriever.retrieve("flange bolts", SearchOptions(limit=2))
+    assert [hit.chunk.text for hit in result.hits] == [TEXTS[0], TEXTS[2]]
+    assert len(result.hits[0].copies) == 300
+    assert result.hits[1].copies == ()
+    where = parse_filters(["source=copy 7.md"], [])
+    (one,) = retriever.retrieve("flange bolts", SearchOptions(where=where)).hits
+    assert (one.chunk.provenance.source, one.copies) == ("copy 7.md", ())

@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import zscore
 
-from twotower.retrieval.search.selection import at_most_per_document, combined, diverse
+from twotower.retrieval.search.selection import (
+    at_most_per_document,
+    combined,
+    diverse,
+    without_copies,
+)
 from twotower.retrieval.vocabulary.ranking import Scored
 
 IDS = [UUID(int=n) for n in range(6)]
@@ -25,6 +30,13 @@ def test_at_most_so_many_of_one_document():
     assert len(at_most_per_document(ranking(5, 4, 3, 2, 1), 2, sources)) == 4
     gone = {id: source for id, source in sources.items() if id != IDS[0]}
     assert [item.id.int for item in at_most_per_document(ranking(5, 4, 3), 1, gone)] == [1, 2]
+
+
+def test_copies_follow_the_first_of_them():
+    contents = dict(zip(IDS[:4], "abab", strict=True))  # the fifth passage was removed
+    kept, copies = without_copies(ranking(5, 4, 3, 2, 1), contents)
+    assert [item.id.int for item in kept] == [0, 1]
+    assert copies == {IDS[0]: [IDS[2]], IDS[1]: [IDS[3]]}
 
 
 def test_diversity_prefers_what_is_unlike_the_hits_before():
