@@ -196,6 +196,7 @@ def document_of(hit: Hit, judgement: Judgement) -> Document:
         metadata={
             **hit.chunk.metadata,
             "copies": [place.location for place in hit.copies],
+            "outdated": hit.outdated,
             "source": origin.source,
             "title": origin.title,
             "page": passage.page,

@@ -13,19 +13,16 @@ from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from pebble import ProcessFuture
 
-from twotower.ingest.chunking import ChunkSettings, chunk_document
-from twotower.ingest.discover import content_hash
+from twotower.ingest.chunking import ChunkSettings
 from twotower.ingest.elements import Limits
-from twotower.ingest.loaders import FORMATS, load
 from twotower.ingest.loaders.isolation import Workers
-from twotower.ingest.metadata import read_metadata
+from twotower.ingest.reading import PreparedDocument, Reader, prepare
 from twotower.ingest.report import FileOutcome, IngestObserver, Status
 from twotower.ingest.sync import Plan, PlannedFile
 from twotower.retrieval.index.card import IndexCard
@@ -33,53 +30,17 @@ from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.index.digest import document_checksum
 from twotower.retrieval.index.replicate import commit_document
 from twotower.retrieval.legs import Leg
-from twotower.retrieval.models.model_folder import ModelFolder, load_tokenizer
+from twotower.retrieval.models.model_folder import ModelFolder
 from twotower.retrieval.vocabulary.documents import Chunk, DocumentRecord
 from twotower.retrieval.vocabulary.errors import DocumentError, ServiceError
 from twotower.retrieval.vocabulary.ranking import LegName
 from twotower.retrieval.vocabulary.vectors import Rows, Vector
 
 _GROUP_CHUNKS = 256  # encoded and written together: enough to sort by length, little to lose
-_READ_AHEAD = 64  # files given to the workers: more chunks than one group, so that none waits
+_FIRST_CHUNKS = 32  # of the first part of a new collection
 _WRITES_AHEAD = 2  # groups that wait to be written; this bounds the memory
-
-
-@dataclass(frozen=True, slots=True)
-class PreparedDocument:
-    """The result of a worker: a document's chunks, and what its record says about it."""
-
-    title: str
-    pages: int | None
-    chunks: tuple[Chunk, ...]
-    warnings: tuple[str, ...] = ()
-
-
-def prepare(
-    file: PlannedFile, model_folder: Path, settings: ChunkSettings, limits: Limits
-) -> PreparedDocument:
-    """Read a file and cut it into chunks; this runs in a worker process.
-
-    Raises
-    ------
-    DocumentError
-        If the file cannot be read, or has changed since the run was planned.
-    """
-    path = file.path
-    if path.suffix.lower() not in FORMATS:
-        raise DocumentError(
-            f"no loader reads '{path.suffix or path.name}' files: convert or remove the file",
-            "unsupported",
-        )
-    document = load(path, limits)
-    if content_hash(path, path.stat().st_size + 1)[0] != file.content_hash:
-        raise DocumentError("the file changed while it was read: run again", "changed")
-    metadata = read_metadata(path, document.front_matter)
-    modified = datetime.fromtimestamp(path.stat().st_mtime, UTC).isoformat(timespec="seconds")
-    chunks = tuple(
-        replace(chunk, metadata=metadata, provenance=replace(chunk.provenance, modified=modified))
-        for chunk in chunk_document(file.source, document, load_tokenizer(model_folder), settings)
-    )
-    return PreparedDocument(document.title, document.pages, chunks, document.warnings)
+_READ = ("add", "change", "rename")
+_WITHOUT_TEXT = ("no-text", "empty")
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,66 +127,87 @@ class Pipeline:
             if self.collection is not None:
                 for source in plan.leftovers:
                     self.collection.remove_document(source)
-            group: list[tuple[PlannedFile, PreparedDocument]] = []
-            for file, prepared in self._prepared(plan.files, workers, should_stop):
-                if isinstance(prepared, FileOutcome):
-                    yield prepared
-                    continue
-                group.append((file, prepared))
-                if sum(len(document.chunks) for _, document in group) >= _GROUP_CHUNKS:
-                    yield from self._bring_in(group)
-                    group = []
-            yield from self._bring_in(group)
+            read = [file for file in plan.files if file.action in _READ]
+            for file in plan.files:
+                if file.action not in _READ:
+                    yield self._settled(file)
+            yield from self._brought_in(read, workers, should_stop)
             yield from self._written(0)
             if prune and not should_stop() and self.collection is not None:
                 for record in plan.gone:
                     self.collection.remove_document(record.source)
                     yield FileOutcome(record.source, "removed", chunks=record.chunks)
 
-    def _prepared(
-        self, planned: Sequence[PlannedFile], workers: Workers, should_stop: Callable[[], bool]
-    ) -> Iterator[tuple[PlannedFile, PreparedDocument | FileOutcome]]:
-        """Yield results in the order of the plan; files are read ahead, so that none waits long."""
-        ahead: deque[tuple[PlannedFile, ProcessFuture[PreparedDocument]]] = deque()
-        todo = deque(planned)
-        while (todo or ahead) and not should_stop():
-            while todo and len(ahead) < _READ_AHEAD:
-                file = todo.popleft()
-                if file.action in ("add", "change", "rename"):
-                    ahead.append((file, self._submitted(file, workers)))
-                else:
-                    yield file, self._settled(file)
-            if ahead:
-                file, future = ahead.popleft()
-                self._observer.reading(file.source)
-                with self._timed("read"):
-                    prepared = _outcome_of(file, future, workers)
-                yield file, prepared
-        for _, future in ahead:
-            future.cancel()  # type: ignore[no-untyped-call]
+    def _brought_in(
+        self, files: Sequence[PlannedFile], workers: Workers, should_stop: Callable[[], bool]
+    ) -> Iterator[FileOutcome]:
+        """Read files and bring them in, group by group."""
 
-    def _submitted(self, file: PlannedFile, workers: Workers) -> "ProcessFuture[PreparedDocument]":
-        return workers.submit(prepare, file, self._model.path, self._settings, self._limits)
+        def submit(file: PlannedFile) -> "ProcessFuture[PreparedDocument]":
+            return workers.submit(prepare, file, self._model.path, self._settings, self._limits)
+
+        group: list[tuple[PlannedFile, PreparedDocument]] = []
+        waiting = time.perf_counter()
+        for result in Reader(submit, workers, self._observer).results(files, should_stop):
+            self.seconds["read"] += time.perf_counter() - waiting
+            if result is None:  # a file takes long: bring in what is ready
+                yield from self._bring_in(group)
+                yield from self._written(_WRITES_AHEAD)
+                group = []
+            elif isinstance(result[1], DocumentError):
+                yield self._failed(result[0], result[1])
+            else:
+                group.append((result[0], result[1]))
+                if sum(len(document.chunks) for _, document in group) >= _GROUP_CHUNKS:
+                    yield from self._bring_in(group)
+                    group = []
+            waiting = time.perf_counter()
+        yield from self._bring_in(group)
 
     def _settled(self, file: PlannedFile) -> FileOutcome:
         """The outcome of a file that needs no parsing: unreadable, unchanged or relocated."""
         if file.error is not None or file.record is None:
-            return _failed(file.source, file.error or DocumentError("the file was not planned"))
-        if file.action == "keep" or self.collection is None:
+            return self._failed(file, file.error or DocumentError("the file was not planned"))
+        if self.collection is None or (file.action == "keep" and not file.record.outdated):
             return FileOutcome(file.source, "unchanged", chunks=file.record.chunks)
-        record = replace(file.record, root=os.fspath(file.root), replaces="")
+        record = replace(file.record, root=os.fspath(file.root), replaces="", outdated="")
         self._in_writer(self.collection.write_document, record)
-        return FileOutcome(file.source, "moved", chunks=file.record.chunks)
+        status: Status = "unchanged" if file.action == "keep" else "moved"
+        return FileOutcome(file.source, status, chunks=file.record.chunks)
+
+    def _failed(self, file: PlannedFile, error: DocumentError) -> FileOutcome:
+        """Report a file that cannot be read, and settle what the index has of it.
+
+        A file without text loses its passages. Otherwise they stay, marked as out of date.
+        """
+        kind, reason = error.kind, str(error)
+        if self.collection is not None and file.record is not None:
+            if kind in _WITHOUT_TEXT:
+                self._in_writer(self.collection.remove_document, file.source)
+                reason += "; its earlier text was removed from the index"
+            else:
+                record = replace(file.record, outdated=reason)
+                self._in_writer(self.collection.write_document, record)
+                reason += "; its earlier text stays in the index, marked as out of date"
+        return FileOutcome(file.source, "failed", kind=kind, reason=reason)
 
     def _bring_in(
         self, group: Sequence[tuple[PlannedFile, PreparedDocument]]
     ) -> Iterator[FileOutcome]:
-        """Encode the new chunks of several documents at once; the writer commits each document."""
+        """Bring in several documents; the first ones in small parts, to be found early."""
         if not group:
             return
+        parts: Sequence[Sequence[tuple[PlannedFile, PreparedDocument]]] = [group]
         if self.collection is None:
             self.collection = self._created([prepared for _, prepared in group])
-        collection = self.collection
+            parts = _growing(group)
+        for part in parts:
+            yield from self._bring_in_together(self.collection, part)
+
+    def _bring_in_together(
+        self, collection: Collection, group: Sequence[tuple[PlannedFile, PreparedDocument]]
+    ) -> Iterator[FileOutcome]:
+        """Encode the new chunks of several documents at once; the writer commits each document."""
         documents = [
             _Document(file, prepared, self._old_chunks(collection, file))
             for file, prepared in group
@@ -383,15 +365,15 @@ class Pipeline:
         self.seconds[stage] += time.perf_counter() - start
 
 
-def _outcome_of(
-    file: PlannedFile, future: "ProcessFuture[PreparedDocument]", workers: Workers
-) -> PreparedDocument | FileOutcome:
-    try:
-        prepared: PreparedDocument = workers.result(future)
-    except DocumentError as error:
-        return _failed(file.source, error)
-    return prepared
-
-
-def _failed(source: str, error: DocumentError) -> FileOutcome:
-    return FileOutcome(source, "failed", kind=error.kind, reason=str(error))
+def _growing(
+    group: Sequence[tuple[PlannedFile, PreparedDocument]],
+) -> list[list[tuple[PlannedFile, PreparedDocument]]]:
+    """Divide a group into parts of which each has more chunks than the one before."""
+    parts: list[list[tuple[PlannedFile, PreparedDocument]]] = [[]]
+    enough = _FIRST_CHUNKS
+    for file, prepared in group:
+        if sum(len(document.chunks) for _, document in parts[-1]) >= enough:
+            parts.append([])
+            enough *= 2
+        parts[-1].append((file, prepared))
+    return parts

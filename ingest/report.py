@@ -32,6 +32,9 @@ class IngestObserver:
     def reading(self, source: str) -> None:
         """Reading of a file begins."""
 
+    def slow(self, source: str, seconds: float) -> None:
+        """A file is being read for this long already."""
+
     def busy(self, what: str) -> None:
         """A step begins that takes seconds; ``what`` describes it."""
 

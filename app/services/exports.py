@@ -53,6 +53,7 @@ def hit_json(hit: Hit) -> dict[str, Any]:
         and {"score": hit.reranked.score, "moved": hit.reranked.rank_change},
         "before": [_chunk_json(chunk) for chunk in hit.before],
         "after": [_chunk_json(chunk) for chunk in hit.after],
+        "outdated": hit.outdated or None,
         "copies": [{"source": place.source, "page": place.page} for place in hit.copies],
     }
     if hit.explanation is not None:

@@ -62,17 +62,18 @@ class Ingestion:
         self._name = name
         self._observer = observer or IngestObserver()
         self._outcomes: list[FileOutcome] = []
-        self.discovery: Discovery = discover(
-            paths,
-            readable_suffixes(),
-            application.settings.hidden,
-            application.settings.gitignore,
-            application.settings.data_dir,
-        )
         check_language(application.settings.language)
         with ExitStack() as opening:  # closed here only if what follows fails
             self._close = opening
+            # First: a search that finds no collection tells by the lock that there will be one.
             self._close.enter_context(application.catalog.ingestion_lock(name))
+            self.discovery: Discovery = discover(
+                paths,
+                readable_suffixes(),
+                application.settings.hidden,
+                application.settings.gitignore,
+                application.settings.data_dir,
+            )
             self._pipeline = self._opened()
             collection = self._pipeline.collection
             self.plan: Plan = plan(

@@ -186,6 +186,12 @@ class Collection:
         payload = self.store.retrieve([id]).get(id)
         return None if payload is None else document_from_payload(payload)
 
+    def outdated(self, sources: Sequence[str]) -> dict[str, str]:
+        """Tell which of some documents are out of date: the reasons by source."""
+        ids = [document_id(source) for source in set(sources)]
+        records = map(document_from_payload, self.store.retrieve(ids).values())
+        return {record.source: record.outdated for record in records if record.outdated}
+
     def remove(self, ids: Sequence[UUID]) -> None:
         """Remove chunks or records."""
         if ids:

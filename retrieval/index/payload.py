@@ -58,9 +58,5 @@ def document_payload(record: DocumentRecord) -> dict[str, object]:
 
 def document_from_payload(payload: Payload) -> DocumentRecord:
     """Read a document record back."""
-    known = {name: payload[name] for name in _DOCUMENT if name not in ("checksum", "warnings")}
-    return DocumentRecord(
-        **known,
-        checksum=payload.get("checksum", ""),  # older collections have neither
-        warnings=tuple(payload.get("warnings", ())),
-    )
+    known = {name: payload[name] for name in _DOCUMENT if name in payload}  # older ones have less
+    return DocumentRecord(**{**known, "warnings": tuple(payload.get("warnings", ()))})

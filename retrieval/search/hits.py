@@ -77,7 +77,15 @@ class HitSelector:
         ranking, scores, out_of_time = self._reranked(candidates, options, chunks, started)
         chosen, copies = self._chosen(ranking, options, chunks)
         hits = _hits(candidates, ranking, scores, chosen, chunks)
-        hits = [replace(hit, copies=chunks.places(copies.get(hit.chunk.id, ()))) for hit in hits]
+        outdated = self._collection.outdated([hit.chunk.provenance.source for hit in hits])
+        hits = [
+            replace(
+                hit,
+                copies=chunks.places(copies.get(hit.chunk.id, ())),
+                outdated=outdated.get(hit.chunk.provenance.source, ""),
+            )
+            for hit in hits
+        ]
         if explain:
             explanations = self._explainer.explain(
                 candidates, options, [hit.chunk for hit in hits], closest=closest

@@ -143,6 +143,9 @@ class Hit:
     copies
         Other places with the same text under the same headings, best first, as far as they are
         among the candidates.
+    outdated
+        Why the file could not be read when it was last ingested, so that the passage is from an
+        earlier content; empty where it is from the present one.
     """
 
     rank: int
@@ -155,6 +158,7 @@ class Hit:
     before: tuple[Chunk, ...] = ()
     after: tuple[Chunk, ...] = ()
     copies: tuple[Provenance, ...] = ()
+    outdated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,9 @@ class DocumentRecord:
         Checksum of the ids and payloads of its chunks; empty where an older version ingested it.
     warnings
         The parts of the file that were not read: place and reason, for its owner.
+    outdated
+        Why the file could not be read when it was last ingested, so that its chunks are those of an
+        earlier content; empty where they are of the present one.
     """
 
     source: str
@@ -139,6 +142,7 @@ class DocumentRecord:
     replaces: str = ""
     checksum: str = ""
     warnings: tuple[str, ...] = ()
+    outdated: str = ""
 
     @property
     def id(self) -> UUID:

@@ -13,6 +13,8 @@ from tests.conftest import HANDBOOK, add_prompt
 from tests.hostile import stream_bomb, write_unreadable_pdfs
 from twotower.app.settings import load_settings
 from twotower.app.wiring import Application
+from twotower.retrieval.index.catalog.local import LocalCatalog
+from twotower.retrieval.index.store.protocol import StoreOptions
 from twotower.retrieval.models.model_folder import load_tokenizer
 
 # Root may read any file unless it gives up these capabilities.
@@ -107,7 +109,48 @@ def test_two_files_with_the_same_content_stay_two_documents(twotower, folder):
     shutil.copy(folder / "parking.md", folder / "copy.md")
     assert twotower("ingest", folder, "--json").json["added"] == 3
     hits = twotower("search", "bicycles", "--mode", "bm25", "--json").json["hits"]
-    assert sorted(hit["source"] for hit in hits) == ["copy.md", "parking.md"]
+    assert [(hit["source"], hit["copies"]) for hit in hits] == [
+        ("parking.md", [{"source": "copy.md", "page": None}])
+    ]
+    options = ("--mode", "bm25", "--filter", "source=copy.md", "--json")
+    assert [hit["source"] for hit in twotower("search", "bicycles", *options).json["hits"]] == [
+        "copy.md"
+    ]
+
+
+def test_a_file_that_was_emptied_loses_its_passages(twotower, folder):
+    twotower("ingest", folder)
+    (folder / "parking.md").write_text("")
+    done = twotower("ingest", folder, "--json")
+    assert [entry["kind"] for entry in done.json["failed"]] == ["empty"]
+    assert "its earlier text was removed" in done.json["failed"][0]["reason"]
+    assert list(chunks_by_source(twotower.data_dir)) == ["notes/seals.txt"]
+
+
+def test_a_file_that_can_no_longer_be_read_keeps_its_passages_as_out_of_date(twotower, folder):
+    twotower("ingest", folder)
+    text = (folder / "parking.md").read_bytes()
+    (folder / "parking.md").write_bytes(bytes(range(256)) * 40)
+    done = twotower("ingest", folder, "--json")
+    assert "marked as out of date" in done.json["failed"][0]["reason"]
+    (hit,) = twotower("search", "bicycles", "--mode", "bm25", "--json").json["hits"]
+    assert "binary" in hit["outdated"]
+    assert "out of date: " in twotower("search", "bicycles", "--mode", "bm25").out
+    listed = {entry["source"]: entry["outdated"] for entry in twotower("list", "--json").json}
+    assert listed == {"notes/seals.txt": "", "parking.md": hit["outdated"]}
+    assert "out of date" in twotower("list").out
+    (folder / "parking.md").write_bytes(text)
+    assert twotower("ingest", folder, "--json").json["unchanged"] == 2
+    (hit,) = twotower("search", "bicycles", "--mode", "bm25", "--json").json["hits"]
+    assert hit["outdated"] is None
+
+
+def test_a_search_says_that_the_first_ingestion_is_running(twotower):
+    catalog = LocalCatalog(twotower.data_dir, StoreOptions())
+    with catalog.ingestion_lock("documents"):
+        done = twotower("search", "bicycles")
+    assert (done.code, "the first ingestion into 'documents' is running" in done.err) == (3, True)
+    assert twotower("search", "bicycles").code == 2
 
 
 def test_bad_files_are_reported_once_and_the_others_are_searchable(twotower, folder):
@@ -243,7 +286,7 @@ def test_an_empty_setting_counts_as_unset(twotower, folder):
     done = twotower("ingest", folder, TWOTOWER_LANGUAGE="klingon")
     assert (done.code, "klingon" in done.err) == (2, True)
     done = twotower("ingest", folder, TWOTOWER_LANGUAGE="german")
-    assert (done.code, "language english in the index" in done.err) == (2, True)
+    assert (done.code, "language auto in the index" in done.err) == (2, True)
 
 
 def test_the_prompt_counts_towards_the_window(twotower, folder, model, model_cache):

@@ -26,7 +26,7 @@ def test_the_json_of_a_search(found):
     assert found["took_ms"] > 0
     assert [hit["rank"] for hit in found["hits"]] == [1, 2, 3, 4, 5]
     keys = ["rank", "score", "chunk_id", "text", "source", "page", "headings", "modified"]
-    keys += ["metadata", "legs", "fused", "reranked", "before", "after", "copies"]
+    keys += ["metadata", "legs", "fused", "reranked", "before", "after", "outdated", "copies"]
     for hit in found["hits"]:
         assert list(hit) == keys
         assert list(hit["legs"]) == ["dense", "bm25"]

@@ -117,6 +117,9 @@ def _card(hit: Hit, searched: MarkedResult, rank_change: str) -> Markup:
         headings = Markup("<div class='headings'>{}</div>").format(
             plain(" › ".join(where.headings))
         )
+    outdated = Markup("")
+    if hit.outdated:
+        outdated = Markup("<div class='headings'>Out of date: {}</div>").format(plain(hit.outdated))
     copies = Markup("")
     if places := list(dict.fromkeys(place.location for place in hit.copies)):
         more = f" and {len(places) - _PLACES} more places" if len(places) > _PLACES else ""
@@ -134,7 +137,7 @@ def _card(hit: Hit, searched: MarkedResult, rank_change: str) -> Markup:
         badge,
         hit.score,
         plain(where.location),
-        copies,
+        Markup("{}{}").format(outdated, copies),
         headings,
         score_bar(hit, searched.result.hits[0].score),
         excerpt(hit.chunk.text, marks),

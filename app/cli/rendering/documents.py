@@ -31,6 +31,9 @@ def print_documents(documents: Sequence[DocumentRecord]) -> None:
     console = Console(highlight=False)
     console.print(table)
     for record in documents:
+        if record.outdated:
+            line = f"{printable(record.source)}: {printable(record.outdated)}"
+            console.print(Text.assemble(("out of date ", "yellow"), line), soft_wrap=True)
         for warning in record.warnings:
             line = f"{printable(record.source)}: {printable(warning)}"
             console.print(Text.assemble(("incomplete  ", "yellow"), line), soft_wrap=True)

@@ -66,6 +66,9 @@ def _print_hit(
     console.print(Padding(passage, (0, 0, 0, 4)))
     if explain:
         console.print(Padding(_explanation(hit), (0, 0, 0, 4)))
+    if hit.outdated:
+        line = f"out of date: {printable(hit.outdated)}"
+        console.print(Padding(Text(line, style="yellow"), (0, 0, 0, 4)))
     if hit.copies:
         console.print(Padding(Text(f"also in {_places(hit)}", style="dim"), (0, 0, 0, 4)))
     for label, chunks in (("before", hit.before), ("after", hit.after)):

@@ -48,6 +48,14 @@ class ProgressWatcher(IngestObserver):
         self.failures += outcome.status == "failed"
         self.pages += outcome.pages
 
+    def slow(self, source: str, seconds: float) -> None:
+        """See `IngestObserver.slow`."""
+        _say(f"reading {printable(source)} takes long: {seconds:.0f} s so far")
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
 
 class _Bar(ProgressWatcher):
     """A bar over the bytes of the files, with the present file, the rate and the time left."""
@@ -69,6 +77,9 @@ class _Bar(ProgressWatcher):
 
     def busy(self, what: str) -> None:
         self._show(description=what)
+
+    def slow(self, source: str, seconds: float) -> None:
+        self._show(description=f"{printable(source)[-_NAME:]}, {seconds:.0f} s so far")
 
     def encoded(self, chunks: int) -> None:
         super().encoded(chunks)
@@ -98,11 +109,7 @@ class _Lines(ProgressWatcher):
     def settled(self, outcome: FileOutcome) -> None:
         super().settled(outcome)
         if outcome.status in ("added", "changed", "moved", "removed"):
-            print(
-                f"{outcome.status}: {printable(outcome.source)} ({outcome.chunks} chunks)",
-                file=sys.stderr,
-                flush=True,
-            )
+            _say(f"{outcome.status}: {printable(outcome.source)} ({outcome.chunks} chunks)")
 
 
 @contextlib.contextmanager

@@ -19,6 +19,7 @@ from twotower.retrieval.vocabulary.errors import (
     IndexMismatch,
     InUse,
     ServiceError,
+    TwoTowerError,
 )
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -263,7 +264,7 @@ class Catalog(ABC):
         options = self.options
         return replace(card, quantization=options.quantization, on_disk=options.on_disk)
 
-    def _unknown(self, name: str) -> ConfigurationError:
+    def _unknown(self, name: str) -> TwoTowerError:
         others = ", ".join(self.names()) or "none yet"
         return ConfigurationError(
             f"collection '{name}' does not exist in {self.location} (there are: {others}): run "

@@ -27,7 +27,7 @@ from twotower.retrieval.index.ledger import Entries, Ledger
 from twotower.retrieval.index.store.edge import EdgeStore
 from twotower.retrieval.index.store.owner import Ownership
 from twotower.retrieval.index.store.protocol import Point, StoreOptions, VectorQuery, VectorSpec
-from twotower.retrieval.vocabulary.errors import InUse, ServiceError
+from twotower.retrieval.vocabulary.errors import InUse, ServiceError, TwoTowerError
 
 _LOG = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ _MARK = ".twotower"  # a file in every folder of a version, and in no other fold
 _LONGEST_WAIT = 10.0  # seconds for a process that closes the collection in a moment
 _LOGGED_WAIT = 0.5
 _RETRY_PAUSE = 0.02
+_LOCK_WAIT = 0.2  # seconds: a process that only looks whether the lock is held has it for a moment
 
 
 class LocalCatalog(VersionedCatalog):
@@ -201,7 +202,7 @@ class LocalCatalog(VersionedCatalog):
         from filelock import FileLock, Timeout  # noqa: PLC0415 - searches need no lock
 
         self._check_writable()
-        lock = FileLock(self._folder / file, timeout=0)
+        lock = FileLock(self._folder / file, timeout=_LOCK_WAIT)
         try:
             lock.acquire()
         except Timeout as error:
@@ -210,6 +211,21 @@ class LocalCatalog(VersionedCatalog):
             yield
         finally:
             lock.release()
+
+    def _unknown(self, name: str) -> TwoTowerError:
+        """See `VersionedCatalog._unknown`; a first ingestion may be about to create it."""
+        if (self._folder / f".{name}.lock").exists():
+            try:
+                with self.ingestion_lock(name):
+                    pass
+            except InUse:
+                return InUse(
+                    f"the first ingestion into '{name}' is running and has written nothing yet: "
+                    "search again in a moment"
+                )
+            except ServiceError:  # a folder that one may only read
+                pass
+        return super()._unknown(name)
 
     def _check_writable(self) -> None:
         """Fail before hours of work, not after them."""
