@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,14 @@ class _Graph:
     lock: FairLock
 
 
+def _own_tokens(
+    special_ids: Sequence[int], left: bool, encoding: Encoding, width: int
+) -> NDArray[np.intp]:
+    """Indices of a text's own tokens in a row of a padded batch."""
+    own = np.flatnonzero(np.isin(encoding.ids, special_ids, invert=True))
+    return own + (width - len(encoding)) if left else own
+
+
 class CompiledNetwork:
     """The graphs of one model, each loaded when it is first used."""
 
@@ -130,12 +139,13 @@ class CompiledNetwork:
         queue, lock = graph.queue, graph.lock
         prompt = self.manifest.prompts.get(tower, "")
         results: list[NDArray[np.float32]] = [np.empty(0, np.float32)] * len(texts)
+        own_tokens = partial(_own_tokens, self.manifest.special_ids, self._pads_left)
 
+        # The queue keeps it, so it must not refer to this object: neither would ever be freed.
         def save_rows(request: Any, batch: list[tuple[int, Encoding]]) -> None:
             rows = request.get_output_tensor(output).data
             for row, (index, encoding) in zip(rows, batch, strict=True):
-                own_tokens = self._own_tokens(encoding, len(row)) if row.ndim > 1 else None
-                results[index] = row.copy() if own_tokens is None else row[own_tokens]
+                results[index] = row[own_tokens(encoding, len(row))] if row.ndim > 1 else row.copy()
 
         with lock:
             queue.set_callback(save_rows)
@@ -160,7 +170,7 @@ class CompiledNetwork:
     def _tensors(self, encodings: Sequence[Encoding]) -> list[NDArray[np.int64]]:
         """Pad a batch to its longest text: a (texts, tokens) array for each input of the graph."""
         width = max(1, *(len(encoding) for encoding in encodings))
-        left = self._padding.get("direction") == "left"
+        left = self._pads_left
         fill = {"input_ids": self._padding.get("pad_id", 0)}
         arrays = [
             np.full((len(encodings), width), fill.get(name, 0), np.int64)
@@ -172,11 +182,9 @@ class CompiledNetwork:
                 array[row, columns] = getattr(encoding, FIELDS[name])
         return arrays
 
-    def _own_tokens(self, encoding: Encoding, width: int) -> NDArray[np.intp]:
-        """Indices of a text's own tokens in a row of a padded batch."""
-        own = np.flatnonzero(np.isin(encoding.ids, self.manifest.special_ids, invert=True))
-        left = self._padding.get("direction") == "left"
-        return own + (width - len(encoding)) if left else own
+    @property
+    def _pads_left(self) -> bool:
+        return self._padding.get("direction") == "left"
 
     def _tokenizer(self, tower: str) -> Tokenizer:
         with self._tokenizer_lock:
