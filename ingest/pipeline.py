@@ -39,7 +39,7 @@ from twotower.retrieval.vocabulary.vectors import Rows, Vector
 _GROUP_CHUNKS = 256  # encoded and written together: enough to sort by length, little to lose
 _FIRST_CHUNKS = 32  # of the first part of a new collection
 _WRITES_AHEAD = 2  # groups that wait to be written; this bounds the memory
-_READ = ("add", "change", "rename")
+READ = ("add", "change", "rename")  # actions for which a file is read
 _WITHOUT_TEXT = ("no-text", "empty")
 
 
@@ -127,9 +127,9 @@ class Pipeline:
             if self.collection is not None:
                 for source in plan.leftovers:
                     self.collection.remove_document(source)
-            read = [file for file in plan.files if file.action in _READ]
+            read = [file for file in plan.files if file.action in READ]
             for file in plan.files:
-                if file.action not in _READ:
+                if file.action not in READ:
                     yield self._settled(file)
             yield from self._brought_in(read, workers, should_stop)
             yield from self._written(0)

@@ -1,7 +1,8 @@
 """One ingestion, as the command line and the web page run it: plan, checks, pipeline, report."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -12,9 +13,9 @@ from twotower.app.wiring import Application, utc_now
 from twotower.ingest.chunking import ChunkSettings
 from twotower.ingest.discover import Discovery, discover
 from twotower.ingest.elements import Limits
-from twotower.ingest.loaders import readable_suffixes
-from twotower.ingest.loaders.isolation import Workers
-from twotower.ingest.pipeline import Pipeline
+from twotower.ingest.loaders import needs_unstructured, readable_suffixes
+from twotower.ingest.loaders.isolation import LOADERS, PARSERS, Workers
+from twotower.ingest.pipeline import READ, Pipeline
 from twotower.ingest.report import FileOutcome, IngestObserver, IngestReport
 from twotower.ingest.sync import Plan, plan
 from twotower.retrieval.index.card import IndexCard
@@ -89,8 +90,14 @@ class Ingestion:
     ) -> Iterator[FileOutcome]:
         """Do the work; see `Pipeline.run`."""
         settings = self._application.settings
+        reads = [file for file in self.plan.files if file.action in READ]
+        if reads:  # while the first files are read
+            threading.Thread(target=self._warm_up, daemon=True).start()
         workers = Workers(
-            self._application.parse_workers(), settings.parse_seconds, settings.parse_memory_mb
+            self._application.parse_workers(),
+            settings.parse_seconds,
+            settings.parse_memory_mb,
+            [PARSERS if any(needs_unstructured(file.path) for file in reads) else LOADERS],
         )
         with workers:
             try:
@@ -103,6 +110,11 @@ class Ingestion:
                     [(outcome, paths.get(outcome.source)) for outcome in self._outcomes],
                     utc_now().isoformat(timespec="seconds"),
                 )
+
+    def _warm_up(self) -> None:
+        """Load the encoder; if that fails, the first group fails with the reason."""
+        with suppress(Exception):
+            self._encoder.encode_passages(["Warm up."])
 
     def report(self) -> IngestReport:
         """Report what happened so far."""
@@ -137,6 +149,7 @@ class Ingestion:
             collection = self._close.enter_context(application.catalog.open(name))
             card = collection.card()
             legs, encoder = partial(_opened_legs, card, models), models.encoder(card.encoder)
+        self._encoder = encoder
         chunking = chunk_settings(settings, encoder.model, card)
         if card is not None:
             card.require(name, chunking.to_card(), settings.language)

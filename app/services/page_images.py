@@ -43,7 +43,7 @@ class PageImages:
                         1,
                         self._settings.parse_seconds,
                         self._settings.parse_memory_mb,
-                        parsers=False,
+                        preload=(),
                     )
                 drawing = self._workers.submit(draw_page, path, number, boxes, _WIDTH)
                 self._images[key] = self._workers.result(drawing)

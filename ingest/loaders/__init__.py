@@ -49,6 +49,9 @@ class Format:
         Whether the file is a zip archive, whose unpacked size is checked before it is read.
     needs_ocr
         Whether the format is read only where OCR is available.
+    by_unstructured
+        Whether the loader uses the parsers of `unstructured`. They take two seconds to import, so
+        workers start with them only where a file needs them.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Format:
     load: Loader
     archive: bool = False
     needs_ocr: bool = False
+    by_unstructured: bool = False
 
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
@@ -67,21 +71,21 @@ _FORMATS = (
     Format("Markdown", (".md", ".markdown"), load_markdown),
     Format("HTML", (".html", ".htm", ".xhtml"), load_html),
     Format("XML", (".xml",), load_xml),
-    Format("Word", (".docx",), load_docx, archive=True),
-    Format("PowerPoint", (".pptx",), load_pptx, archive=True),
+    Format("Word", (".docx",), load_docx, archive=True, by_unstructured=True),
+    Format("PowerPoint", (".pptx",), load_pptx, archive=True, by_unstructured=True),
     Format("Excel", (".xlsx", ".xlsm"), load_workbook, archive=True),
-    Format("Excel 97", (".xls",), load_xls),
+    Format("Excel 97", (".xls",), load_xls, by_unstructured=True),
     Format("Comma-separated", (".csv",), load_delimited),
     Format("Tab-separated", (".tsv",), load_delimited),
     Format("E-mail", (".eml",), load_eml),
     Format("Mailbox", (".mbox",), load_mbox),
-    Format("Outlook mail", (".msg",), load_msg),
-    Format("E-book", (".epub",), load_epub, archive=True),
-    Format("OpenDocument", (".odt",), load_odt, archive=True),
-    Format("Rich text", (".rtf",), load_rtf),
-    Format("reStructuredText", (".rst",), load_rst),
+    Format("Outlook mail", (".msg",), load_msg, by_unstructured=True),
+    Format("E-book", (".epub",), load_epub, archive=True, by_unstructured=True),
+    Format("OpenDocument", (".odt",), load_odt, archive=True, by_unstructured=True),
+    Format("Rich text", (".rtf",), load_rtf, by_unstructured=True),
+    Format("reStructuredText", (".rst",), load_rst, by_unstructured=True),
     Format("Picture (with OCR)", _PICTURES, ocr.load_picture, needs_ocr=True),
-    Format("Org mode", (".org",), load_org),
+    Format("Org mode", (".org",), load_org, by_unstructured=True),
 )
 
 FORMATS: dict[str, Format] = {suffix: f for f in _FORMATS for suffix in f.suffixes}
@@ -150,6 +154,12 @@ def _normalised(document: ParsedDocument) -> ParsedDocument:
         for element in document.elements
     )
     return replace(document, title=normalised(document.title), elements=tuple(elements))
+
+
+def needs_unstructured(path: Path) -> bool:
+    """Whether the file is read by the parsers of `unstructured`."""
+    known = FORMATS.get(path.suffix.lower())
+    return known is not None and known.by_unstructured
 
 
 def readable_suffixes() -> frozenset[str]:

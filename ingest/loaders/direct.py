@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
+from twotower.ingest.loaders.plain import elements_of_text
 from twotower.ingest.loaders.text import read_text
-from twotower.ingest.loaders.unstructured import Headings, elements_of, parsed, partition
+from twotower.ingest.loaders.unstructured import elements_of, parsed, partition
 
 
 def load_text(path: Path, _limits: Limits) -> ParsedDocument:
     """Read plain text; short lines that look like headings become headings."""
-    return _read_text(path, "guessed")
+    return parsed("", elements_of_text(read_text(path)))
 
 
 def load_json(path: Path, _limits: Limits) -> ParsedDocument:
@@ -22,10 +23,11 @@ def load_json(path: Path, _limits: Limits) -> ParsedDocument:
 
     What is not valid JSON is read as plain text without headings.
     """
+    text = read_text(path)
     try:
-        content = json.loads(read_text(path))
+        content = json.loads(text)
     except (ValueError, RecursionError):
-        return _read_text(path, "none")
+        return ParsedDocument("", tuple(elements_of_text(text, headings=False)))
     lines = "\n".join(_json_lines(content))
     return ParsedDocument("", (Element(lines, "lines"),) if lines else ())
 
@@ -43,14 +45,6 @@ def _json_lines(content: Any) -> Iterator[str]:
         else:
             text = value if isinstance(value, str) else json.dumps(value)
             yield f"{keys}: {text}" if keys else text
-
-
-def _read_text(path: Path, headings: Headings) -> ParsedDocument:
-    from unstructured.partition.text import partition_text
-
-    text = read_text(path)
-    partitions = partition(partition_text, text=text) if text.strip() else []
-    return parsed("", elements_of(partitions, headings))
 
 
 def load_xls(path: Path, _limits: Limits) -> ParsedDocument:

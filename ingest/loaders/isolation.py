@@ -6,7 +6,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import suppress
 from multiprocessing.connection import wait
@@ -22,6 +22,10 @@ if sys.platform == "linux":
     import fcntl
 
 
+LOADERS = "twotower.ingest.reading"
+PARSERS = "twotower.ingest.loaders.preload"  # those of `unstructured`, which take 2 s to import
+
+
 class Workers:
     """A pool of processes that read documents.
 
@@ -33,22 +37,24 @@ class Workers:
         Maximum time for one file; after it, the worker is killed.
     memory_mb
         Maximum address space of one worker, in MiB, if the system can limit it.
-    parsers
-        Whether workers start with the parsers loaded. That takes seconds once, and pays for many
-        files.
+    preload
+        Modules that are imported once, before the workers start. Without any, workers know only
+        the formats of this package.
     """
 
-    def __init__(self, count: int, seconds: float, memory_mb: int, *, parsers: bool = True) -> None:
-        context: Any = multiprocessing.get_context("forkserver" if parsers else "spawn")
-        if parsers:
-            context.set_forkserver_preload(["twotower.ingest.loaders.preload"])
+    def __init__(
+        self, count: int, seconds: float, memory_mb: int, preload: Sequence[str] = (LOADERS,)
+    ) -> None:
+        context: Any = multiprocessing.get_context("forkserver" if preload else "spawn")
+        if preload:
+            context.set_forkserver_preload([*preload])
         self._seconds = seconds
         self._memory_mb = memory_mb
         self._pool = ProcessPool(
             max_workers=count,
             context=context,
             initializer=_start_worker,
-            initargs=(memory_mb, registered() if parsers else ()),
+            initargs=(memory_mb, registered() if preload else ()),
         )
 
     def submit(self, function: Callable[..., Any], *arguments: Any) -> "ProcessFuture[Any]":
