@@ -18,6 +18,7 @@ from twotower.ingest.loaders.pdf.grouping import elements_of_lines
 from twotower.ingest.loaders.pdf.layout import reading_order
 from twotower.ingest.loaders.pdf.lines import WORD, Line, is_usable
 from twotower.ingest.loaders.pdf.running import without_running_lines
+from twotower.ingest.loaders.pdf.scan import read_page
 from twotower.retrieval.vocabulary.errors import DocumentError
 
 _PAGES_SHOWN = 20  # in one warning
@@ -51,10 +52,11 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
                 "too-large",
             )
         pages = [list(page_lines(document[index], index + 1)) for index in range(len(document))]
-        others, warnings = _other_text(document, pages)
+        others, warnings = _other_text(document, pages, limits)
         title = str(document.get_metadata_dict().get("Title", "")).strip()
     if not any(pages) and not any(others):
-        remedy = "OCR recognised no text in it" if ocr.available() else ocr.REMEDY
+        installed = ocr.engines(limits.ocr)
+        remedy = "OCR recognised no text in it" if installed else ocr.remedy(limits.ocr)
         raise DocumentError(f"the PDF has no text layer (it may be a scan): {remedy}", "no-text")
     lines = [line for page in without_running_lines(pages) for line in reading_order(page)]
     by_page: list[list[Element]] = [[] for _ in pages]
@@ -69,7 +71,7 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
 
 
 def _other_text(
-    document: pypdfium2.PdfDocument, pages: list[list[Line]]
+    document: pypdfium2.PdfDocument, pages: list[list[Line]], limits: Limits
 ) -> tuple[list[list[Element]], list[str]]:
     """Read what is not in the text layer of each page: forms, notes, and scanned text.
 
@@ -78,9 +80,12 @@ def _other_text(
     Returns
     -------
     tuple
-        Elements by page, and a warning for the pages that were not read, by reason.
+        Elements by page, and warnings: the pages that were not read by reason, and those that were
+        not read in full.
     """
+    installed = ocr.engines(limits.ocr)
     others: list[list[Element]] = []
+    warnings: list[str] = []
     unread: dict[str, list[int]] = {}
     for index, lines in enumerate(pages):
         page = document[index]
@@ -89,14 +94,17 @@ def _other_text(
         if not usable:
             lines.clear()
         if not lines and has_picture(page, usable):
-            recognised = ocr.read_page(page, index + 1) if ocr.available() else []
+            recognised, lines_left = read_page(page, index + 1, limits) if installed else ([], 0)
             elements = recognised + elements
-            if not recognised:
+            if lines_left:
+                warnings.append(f"page {index + 1}: {ocr.incomplete(lines_left)}")
+            elif not recognised:
                 kind = "pictures without text" if usable else "letters without usable codes"
                 unread.setdefault(kind, []).append(index + 1)
         others.append(elements)
-    remedy = "OCR recognised nothing" if ocr.available() else ocr.REMEDY
-    return others, [f"{_pages(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
+    remedy = "OCR recognised nothing" if installed else ocr.remedy(limits.ocr)
+    unread_pages = [f"{_pages(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
+    return others, unread_pages + warnings
 
 
 def _pages(numbers: Sequence[int]) -> str:
