@@ -55,7 +55,9 @@ def load_picture(path: Path, limits: Limits) -> ParsedDocument:
 
 def _frames(picture: "Image", limits: Limits) -> Iterator["Image"]:
     """Yield the pages of a TIFF, and only the first frame of an animation."""
-    if picture.format != "TIFF":
+    from PIL.TiffImagePlugin import TiffImageFile
+
+    if not isinstance(picture, TiffImageFile):
         yield _upright(picture)
         return
     if picture.n_frames > limits.max_pages:
@@ -76,9 +78,7 @@ def _upright(picture: "Image") -> "Image":
 
     if picture.width * picture.height > _TOO_MANY_PIXELS:
         size = f"{picture.width} x {picture.height}"
-        raise DocumentError(
-            f"the picture is too large ({size} pixels): scale it down", "too-large"
-        )
+        raise DocumentError(f"the picture is too large ({size} pixels): scale it down", "too-large")
     turned = ImageOps.exif_transpose(picture)
     if turned.mode.startswith("I"):  # 16 bits for each pixel
         return turned.convert("I").point(lambda value: value / 256).convert("L").convert("RGB")

@@ -1,7 +1,7 @@
 """OCR of scanned pages and pictures: the choice of an engine, and what an engine returns.
 
-rapidocr comes with twotower. It reads Latin letters, Chinese and Japanese. tesseract is used where it
-is installed with the data of languages that rapidocr does not know, or where a setting asks for it.
+rapidocr comes with twotower and reads Latin letters, Chinese and Japanese. tesseract is used if a
+setting asks for it, or if it is installed with the data of languages that rapidocr does not know.
 """
 
 import shutil

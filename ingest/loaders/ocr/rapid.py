@@ -9,8 +9,9 @@ from twotower.ingest.loaders.ocr import Piece, Recognised
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_LONGEST_SIDE = 2000  # pixels of the picture in which lines are searched
+_LONGEST_SIDE = 1600  # pixels; A4 at 137 dpi, which is enough for letters of 7 points
 _EM = 0.8  # font size as a share of the height of a box, which has a margin
+_SIDE = 0.15  # margin at each end of a line, as a share of the height of its box
 _LEAST_SCORE = 0.5  # from 0 to 1; rapidocr's own default
 # A box of the shape 3 : 1 holds a word. Latin text has about 2 letters for each height of its box,
 # Chinese more than 1; a line with less has letters that the model does not know, such as Cyrillic.
@@ -20,14 +21,23 @@ _GREEK = ("\u0370", "\u03ff")  # the model knows Greek without accents only
 
 
 def recognise(picture: "Image") -> Recognised:
-    """Recognise the text of a picture (RGB); a picture that is tilted a little is levelled."""
+    """Recognise the text of a picture (RGB); a picture that is tilted a little is levelled.
+
+    Raises
+    ------
+    MemoryError
+        If the limit of memory is too low; reading a page needs about 2.2 GB of address space.
+    """
     import numpy as np
     from rapidocr.utils.process_img import map_boxes_to_original
 
     image = np.ascontiguousarray(np.asarray(picture)[..., ::-1])  # rapidocr expects BGR
     engine = _engine()
     reduced, record = engine.preprocess_img(image)
-    found, _, read, _ = engine.run_ocr_steps(reduced, record)
+    try:
+        found, _, read, _ = engine.run_ocr_steps(reduced, record)
+    except (IndexError, ValueError) as error:  # OpenVINO returns nothing if it gets no memory
+        raise MemoryError from error
     if found.boxes is None or read.txts is None:
         return Recognised()
     boxes = map_boxes_to_original(found.boxes, record, *image.shape[:2]).tolist()
@@ -49,14 +59,15 @@ def _engine() -> Any:
     import cv2
     from rapidocr import EngineType, RapidOCR
     from rapidocr.inference_engine.openvino import main as inference
+    from rapidocr.inference_engine.openvino.device_config import CPUConfig
 
-    class Config(inference.CPUConfig):  # type: ignore[misc]
+    class Config(CPUConfig):
         """Keeps no code for the shapes of lines seen before: each is new, and memory would grow."""
 
         def get_config(self) -> dict[str, Any]:
             return {**super().get_config(), "CPU_RUNTIME_CACHE_CAPACITY": "0"}
 
-    inference.CPUConfig = Config
+    inference.CPUConfig = Config  # type: ignore[attr-defined]
     cv2.setNumThreads(1)
     engine = {f"{part}.engine_type": EngineType.OPENVINO for part in ("Det", "Rec")}
     return RapidOCR(
@@ -84,8 +95,9 @@ def _angle(boxes: list[list[list[float]]]) -> float:
 def _levelled(box: list[list[float]], text: str, angle: float, size: tuple[int, int]) -> Piece:
     """Turn the centre of a box about the centre of the picture, and the box about its own."""
     (x0, y0), (x1, y1), (x2, y2), (x3, y3) = box
-    half_width = math.hypot(x1 - x0, y1 - y0) / 2
-    half_height = math.hypot(x3 - x0, y3 - y0) / 2 * _EM
+    height = math.hypot(x3 - x0, y3 - y0)
+    half_width = max(math.hypot(x1 - x0, y1 - y0) / 2 - height * _SIDE, 1.0)
+    half_height = height / 2 * _EM
     across, down = (x0 + x2 - size[0]) / 2, (y0 + y2 - size[1]) / 2
     x = size[0] / 2 + across * math.cos(angle) + down * math.sin(angle)
     y = size[1] / 2 - across * math.sin(angle) + down * math.cos(angle)

@@ -39,7 +39,9 @@ def recognise(picture: "Image", languages: str) -> Recognised:
     """
     data = io.BytesIO()
     picture.save(data, "PPM")
-    table = _run("stdin", "stdout", "-l", languages or "+".join(used()), "tsv", data=data.getvalue())
+    table = _run(
+        "stdin", "stdout", "-l", languages or "+".join(used()), "tsv", data=data.getvalue()
+    )
     return Recognised(tuple(_pieces(table)))
 
 
@@ -68,7 +70,7 @@ def _run(*arguments: str, data: bytes = b"") -> str:
         capture_output=True,
         check=False,
         env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # a worker process has one core
-        preexec_fn=_ending(os.getpid()) if sys.platform == "linux" else None,  # noqa: PLW1509 - see there
+        preexec_fn=_ending(os.getpid()) if sys.platform == "linux" else None,
     )
     if done.returncode:
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()

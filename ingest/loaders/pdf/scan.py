@@ -9,7 +9,7 @@ from dataclasses import replace
 import pypdfium2
 import pypdfium2.raw as pdfium
 
-from twotower.ingest.elements import Element, LineBox, Limits
+from twotower.ingest.elements import Element, Limits, LineBox
 from twotower.ingest.loaders import ocr
 from twotower.ingest.loaders.pdf.grouping import elements_of_lines
 from twotower.ingest.loaders.pdf.layout import reading_order
