@@ -282,8 +282,8 @@ class FileSettings(Group):
     )
     ocr: Literal["auto", "rapidocr", "tesseract", "none"] = _setting(
         "auto",
-        "Engine for OCR of scanned pages and pictures; auto uses rapidocr, and tesseract for letters "
-        "that rapidocr does not know, and none turns OCR off.",
+        "Engine for OCR of scanned pages and pictures; auto uses rapidocr, and tesseract for "
+        "letters that rapidocr does not know, and none turns OCR off.",
     )
     ocr_languages: str = _setting(
         "",

@@ -5,7 +5,7 @@ setting asks for it, or if it is installed with the data of languages that rapid
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
@@ -36,11 +36,13 @@ class Recognised:
     """The pieces of text in a picture, in any order.
 
     ``unread`` is the number of lines that contain letters which the engine does not know; what it
-    read of them is among the pieces.
+    read of them is among the pieces. The boxes are those of the picture after ``turns`` quarter
+    turns anticlockwise, which make it upright.
     """
 
     pieces: tuple[Piece, ...] = ()
     unread: int = 0
+    turns: int = 0
 
 
 def engines(choice: str) -> tuple[str, ...]:
@@ -67,7 +69,7 @@ def incomplete(lines: int) -> str:
 
 
 def recognise(picture: "Image", limits: Limits) -> Recognised:
-    """Recognise the text of an upright picture (RGB).
+    """Recognise the text of a picture (RGB).
 
     With the choice ``auto``, tesseract reads the pictures that rapidocr cannot read, if it is
     installed with the data of other languages than English.
@@ -86,5 +88,7 @@ def recognise(picture: "Image", limits: Limits) -> Recognised:
         return tesseract.recognise(picture, limits.ocr_languages)
     recognised = rapid.recognise(picture)
     if recognised.unread and "tesseract" in names and tesseract.knows_more(limits.ocr_languages):
-        return tesseract.recognise(picture, limits.ocr_languages)
+        upright = picture.rotate(90 * recognised.turns, expand=True)
+        read = tesseract.recognise(upright, limits.ocr_languages)
+        return replace(read, turns=recognised.turns)
     return recognised

@@ -34,8 +34,10 @@ def read_page(page: pypdfium2.PdfPage, number: int, limits: Limits) -> tuple[lis
     scale = min(_RESOLUTION, math.sqrt(_MOST_PIXELS / max(width * height, 1)))
     picture = page.render(scale=scale).to_pil().convert("RGB")
     recognised = ocr.recognise(picture, limits)
+    turns = recognised.turns
+    shown = picture.size[::-1] if turns % 2 else picture.size
     elements = [
-        replace(element, lines=tuple(_on_page(page, picture.size, box) for box in element.lines))
+        replace(element, lines=tuple(_on_page(page, shown, turns, box) for box in element.lines))
         for element in elements_of_pieces(recognised.pieces, number)
     ]
     return elements, recognised.unread
@@ -103,19 +105,20 @@ def _size(height: float, usual: float) -> float:
     return usual * _STEP ** max(round(math.log(height / usual, _STEP)), 1)
 
 
-def _on_page(page: pypdfium2.PdfPage, size: tuple[int, int], box: LineBox) -> LineBox:
+def _on_page(page: pypdfium2.PdfPage, size: tuple[int, int], turns: int, box: LineBox) -> LineBox:
     """Convert a box from pixels to PDF points, whatever the page's rotation and crop box."""
     corners = (
-        _point(page, size, box.left, -box.bottom),
-        _point(page, size, box.right, -box.top),
+        _point(page, size, turns, box.left, -box.bottom),
+        _point(page, size, turns, box.right, -box.top),
     )
     (left, right), (bottom, top) = (sorted(ends) for ends in zip(*corners, strict=True))
     return replace(box, left=left, bottom=bottom, right=right, top=top)
 
 
 def _point(
-    page: pypdfium2.PdfPage, size: tuple[int, int], x: float, y: float
+    page: pypdfium2.PdfPage, size: tuple[int, int], turns: int, x: float, y: float
 ) -> tuple[float, float]:
     across, down = ctypes.c_double(), ctypes.c_double()
-    pdfium.FPDF_DeviceToPage(page, 0, 0, *size, 0, round(x), round(y), across, down)
+    clockwise = -turns % 4
+    pdfium.FPDF_DeviceToPage(page, 0, 0, *size, clockwise, round(x), round(y), across, down)
     return round(across.value, 1), round(down.value, 1)

@@ -96,6 +96,24 @@ def test_the_boxes_of_a_scanned_page_are_in_its_points(engine, rotated, tmp_path
     assert (box.left, box.bottom, box.right, box.top) == pytest.approx(expected, abs=6)
 
 
+@pytest.mark.skipif("rapidocr" not in ocr.engines("auto"), reason="rapidocr is not installed")
+@pytest.mark.parametrize("turns", [1, 2, 3])
+def test_a_page_that_was_scanned_sideways_or_upside_down_is_turned(turns, tmp_path):
+    lines = ("The rent is 845 crowns.", "Lost keys are reported", "to the harbour office.")
+    picture = drawn(*lines).rotate(90 * turns, expand=True)
+    picture.save(tmp_path / "a.png")
+    assert " ".join(texts(load(tmp_path / "a.png", Limits()))).split() == " ".join(lines).split()
+    picture.save(tmp_path / "a.pdf", resolution=144)  # two pixels for a point
+    document = load(tmp_path / "a.pdf", Limits())
+    box = document.elements[0].lines[0]
+    height = picture.height / 2
+    corners = (box.left * 2, (height - box.top) * 2, box.right * 2, (height - box.bottom) * 2)
+    marked = picture.crop([round(corner) for corner in corners]).rotate(-90 * turns, expand=True)
+    marked.save(tmp_path / "marked.png")
+    (text,) = texts(load(tmp_path / "marked.png", Limits()))
+    assert text.rstrip(".") == "The rent is 845 crowns"
+
+
 @each_engine
 def test_a_photograph_is_turned_as_its_camera_says(engine, tmp_path):
     photograph = drawn("Locker keys hang in the hall").transpose(Image.Transpose.ROTATE_90)
