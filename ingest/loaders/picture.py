@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders import ocr
-from twotower.ingest.loaders.pdf.scan import elements_of_pieces
+from twotower.ingest.loaders.pdf.scan import elements_of_pieces, pages_named
 from twotower.retrieval.vocabulary.errors import DocumentError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def load_picture(path: Path, limits: Limits) -> ParsedDocument:
     from PIL import Image, UnidentifiedImageError
 
     elements: list[Element] = []
-    warnings = []
+    in_part: dict[int, int] = {}  # lines by page
     pages = 0
     try:
         with Image.open(path) as picture:
@@ -39,18 +39,22 @@ def load_picture(path: Path, limits: Limits) -> ParsedDocument:
                 recognised = ocr.recognise(frame, limits)
                 elements += elements_of_pieces(recognised.pieces, pages)
                 if recognised.unread:
-                    warnings.append(f"page {pages}: {ocr.incomplete(recognised.unread)}")
+                    in_part[pages] = recognised.unread
     except Image.DecompressionBombError as error:
         raise DocumentError("the picture is too large: scale it down", "too-large") from error
     except (UnidentifiedImageError, OSError, EOFError) as error:
         raise DocumentError(
             f"the file cannot be read as a picture ({error})", "malformed"
         ) from error
+    if in_part and not elements:
+        raise DocumentError(ocr.incomplete(sum(in_part.values())), "no-text")
     several = pages > 1
     plain = (replace(e, page=e.page if several else None, lines=()) for e in elements)
-    return ParsedDocument(
-        path.stem, tuple(plain), pages if several else None, warnings=tuple(warnings)
-    )
+    warnings: tuple[str, ...] = ()
+    if in_part:
+        place = f"{pages_named([*in_part])}: " if several else ""
+        warnings = (place + ocr.incomplete(sum(in_part.values())),)
+    return ParsedDocument(path.stem, tuple(plain), pages if several else None, warnings=warnings)
 
 
 def _frames(picture: "Image", limits: Limits) -> Iterator["Image"]:

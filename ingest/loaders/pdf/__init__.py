@@ -18,10 +18,9 @@ from twotower.ingest.loaders.pdf.grouping import elements_of_lines
 from twotower.ingest.loaders.pdf.layout import reading_order
 from twotower.ingest.loaders.pdf.lines import WORD, Line, is_usable
 from twotower.ingest.loaders.pdf.running import without_running_lines
-from twotower.ingest.loaders.pdf.scan import read_page
+from twotower.ingest.loaders.pdf.scan import pages_named, read_page
 from twotower.retrieval.vocabulary.errors import DocumentError
 
-_PAGES_SHOWN = 20  # in one warning
 # Titles that PDF producers write and that say nothing: no words, or the name of another file.
 _NO_TITLE = re.compile(
     r"(?i)untitled|microsoft (word|excel|powerpoint) - |.*\.(docx?|indd|tex|pdf)$"
@@ -56,7 +55,8 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
         title = str(document.get_metadata_dict().get("Title", "")).strip()
     if not any(pages) and not any(others):
         installed = ocr.engines(limits.ocr)
-        remedy = "OCR recognised no text in it" if installed else ocr.remedy(limits.ocr)
+        found = "; ".join(warnings) or "OCR recognised no text in it"
+        remedy = found if installed else ocr.remedy(limits.ocr)
         raise DocumentError(f"the PDF has no text layer (it may be a scan): {remedy}", "no-text")
     lines = [line for page in without_running_lines(pages) for line in reading_order(page)]
     by_page: list[list[Element]] = [[] for _ in pages]
@@ -85,7 +85,7 @@ def _other_text(
     """
     installed = ocr.engines(limits.ocr)
     others: list[list[Element]] = []
-    warnings: list[str] = []
+    in_part: dict[int, int] = {}  # lines by page
     unread: dict[str, list[int]] = {}
     for index, lines in enumerate(pages):
         page = document[index]
@@ -97,20 +97,16 @@ def _other_text(
             recognised, lines_left = read_page(page, index + 1, limits) if installed else ([], 0)
             elements = recognised + elements
             if lines_left:
-                warnings.append(f"page {index + 1}: {ocr.incomplete(lines_left)}")
+                in_part[index + 1] = lines_left
             elif not recognised:
                 kind = "pictures without text" if usable else "letters without usable codes"
                 unread.setdefault(kind, []).append(index + 1)
         others.append(elements)
     remedy = "OCR recognised nothing" if installed else ocr.remedy(limits.ocr)
-    unread_pages = [f"{_pages(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
-    return others, unread_pages + warnings
-
-
-def _pages(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_PAGES_SHOWN]))
-    more = f" and {len(numbers) - _PAGES_SHOWN} more" if len(numbers) > _PAGES_SHOWN else ""
-    return f"page{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    warnings = [f"{pages_named(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
+    if in_part:
+        warnings.append(f"{pages_named([*in_part])}: {ocr.incomplete(sum(in_part.values()))}")
+    return others, warnings
 
 
 def _first_heading(elements: Sequence[Element]) -> str:

@@ -20,6 +20,7 @@ _MOST_PIXELS = 25_000_000  # of a page that is drawn, between A3 and A2 at 300 d
 _CELL_GAP = 1.8  # em between two cells
 _LARGER = 1.25  # height of a larger line as a multiple of the usual one
 _STEP = 1.5  # between two sizes of larger lines
+_PAGES_SHOWN = 20  # in one warning
 
 
 def read_page(page: pypdfium2.PdfPage, number: int, limits: Limits) -> tuple[list[Element], int]:
@@ -49,6 +50,13 @@ def elements_of_pieces(pieces: Sequence[ocr.Piece], number: int) -> Iterator[Ele
     The boxes of their lines are in pixels, with y upwards from 0 at the upper edge.
     """
     return elements_of_lines(reading_order(list(_lines(pieces, number))))
+
+
+def pages_named(numbers: Sequence[int]) -> str:
+    """List the numbers of pages for a warning."""
+    shown = ", ".join(map(str, numbers[:_PAGES_SHOWN]))
+    more = f" and {len(numbers) - _PAGES_SHOWN} more" if len(numbers) > _PAGES_SHOWN else ""
+    return f"page{'s' if len(numbers) > 1 else ''} {shown}{more}"
 
 
 def _lines(pieces: Sequence[ocr.Piece], number: int) -> Iterator[Line]:

@@ -193,7 +193,13 @@ def test_letters_that_rapidocr_does_not_know_are_named(tmp_path, monkeypatch):
     picture.save(tmp_path / "a.png")
     document = load(tmp_path / "a.png", Limits())
     assert texts(document) == ["Opening hours"]
-    assert document.warnings == (f"page 1: {ocr.incomplete(1)}",)
+    assert document.warnings == (ocr.incomplete(1),)
+    below = picture.crop((0, 120, *SIZE))
+    for name in ("b.png", "b.pdf"):
+        below.save(tmp_path / name)
+        with pytest.raises(DocumentError, match="1 line could not be read") as refused:
+            load(tmp_path / name, Limits())
+        assert refused.value.kind == "no-text"
 
 
 def test_tesseract_reads_what_rapidocr_cannot_if_it_has_the_languages(monkeypatch):
