@@ -12,6 +12,7 @@ from twotower.app.answering.answerer import HITS, Answerer, Retrieve
 from twotower.app.models import ModelProvider
 from twotower.app.settings import Settings
 from twotower.app.threads import limit_threads, usable_cores
+from twotower.ingest.elements import Limits
 from twotower.retrieval.index.catalog import Catalog
 from twotower.retrieval.index.catalog.local import LocalCatalog
 from twotower.retrieval.index.catalog.shared import SharedCatalog
@@ -142,6 +143,17 @@ class Application:
     def parse_workers(self) -> int:
         """Return the number of processes that read files."""
         return self.settings.parse_workers or usable_cores()
+
+    def limits(self) -> Limits:
+        """Return the limits of loaders."""
+        chosen = self.settings
+        return Limits(
+            chosen.max_pages,
+            chosen.max_expanded_mb,
+            chosen.max_expansion,
+            chosen.ocr,
+            chosen.ocr_languages,
+        )
 
     # Search and answers
 

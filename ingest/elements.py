@@ -62,7 +62,7 @@ class ParsedDocument:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Limits of a loader: larger files are refused.
+    """Limits of a loader, beyond which files are refused, and its way to read pictures.
 
     Attributes
     ----------
@@ -72,8 +72,15 @@ class Limits:
         Maximum unpacked size of an archive, in MiB.
     max_expansion
         Maximum ratio of an archive's unpacked size to its size.
+    ocr
+        Engine of OCR: ``rapidocr``, ``tesseract``, ``auto`` for the better one that is installed,
+        or ``none``.
+    ocr_languages
+        Languages that tesseract reads, such as ``eng+rus``; empty for those that are installed.
     """
 
     max_pages: int = 5000
     max_expanded_mb: int = 1000
     max_expansion: int = 200
+    ocr: str = "auto"
+    ocr_languages: str = ""

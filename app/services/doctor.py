@@ -12,6 +12,7 @@ from typing import Literal
 from twotower.app.answering.llm import load_generate
 from twotower.app.wiring import Application
 from twotower.ingest.loaders import ocr
+from twotower.ingest.loaders.ocr import tesseract
 from twotower.retrieval.vocabulary.errors import TwoTowerError
 
 State = Literal["ok", "off", "warning", "failed"]
@@ -21,7 +22,6 @@ _EXTRAS: Mapping[str, tuple[str, ...]] = {  # modules that each extra brings
     "eval": ("ir_measures", "matplotlib", "sklearn", "scipy"),
     "llm": ("langchain_openai",),
     "login": ("authlib",),
-    "ocr": ("pytesseract",),
 }
 _PROBE = "The quick brown fox jumps over the lazy dog."
 
@@ -127,15 +127,18 @@ def _collections(application: Application) -> Iterator[Diagnosis]:
             yield Diagnosis(check, "ok", f"{counts[0]} documents, {counts[1]} passages")
 
 
-def _ocr(_application: Application) -> Iterator[Diagnosis]:
-    if ocr.available():
-        yield Diagnosis("OCR", "ok", "tesseract reads pictures and scanned pages")
-        return
-    missing = "tesseract" if importlib.util.find_spec("pytesseract") else "the extra `ocr`"
-    yield Diagnosis(
-        "OCR", "off", f"{missing} is not installed, so pictures are left out",
-        "install tesseract with the system's package manager, and pip install 'twotower[ocr]'",
-    )  # fmt: skip
+def _ocr(application: Application) -> Iterator[Diagnosis]:
+    choice = application.settings.ocr
+    engines = ocr.engines(choice)
+    if engines:
+        detail = f"{' and '.join(engines)} read pictures and scanned pages"
+        if "tesseract" in engines:
+            languages = application.settings.ocr_languages or "+".join(tesseract.used())
+            detail = f"{detail}; languages of tesseract: {languages}"
+        yield Diagnosis("OCR", "ok", detail)
+    else:
+        detail = "pictures and scanned pages are left out"
+        yield Diagnosis("OCR", "off", detail, ocr.remedy(choice))
 
 
 def _language_model(application: Application) -> Iterator[Diagnosis]:

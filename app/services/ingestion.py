@@ -12,7 +12,6 @@ from twotower.app.settings import Settings
 from twotower.app.wiring import Application, utc_now
 from twotower.ingest.chunking import ChunkSettings
 from twotower.ingest.discover import Discovery, discover
-from twotower.ingest.elements import Limits
 from twotower.ingest.loaders import needs_unstructured, readable_suffixes
 from twotower.ingest.loaders.isolation import LOADERS, PARSERS, Workers
 from twotower.ingest.pipeline import READ, Pipeline
@@ -70,7 +69,7 @@ class Ingestion:
             self._close.enter_context(application.catalog.ingestion_lock(name))
             self.discovery: Discovery = discover(
                 paths,
-                readable_suffixes(),
+                readable_suffixes(application.settings.ocr),
                 application.settings.hidden,
                 application.settings.gitignore,
                 application.settings.data_dir,
@@ -159,7 +158,7 @@ class Ingestion:
             legs=legs,
             model=encoder.model,
             settings=chunking,
-            limits=Limits(settings.max_pages, settings.max_expanded_mb, settings.max_expansion),
+            limits=application.limits(),
             now=utc_now,
             observer=self._observer,
         )

@@ -9,7 +9,6 @@ from uuid import UUID
 from twotower.app.wiring import Application, utc_now
 from twotower.ingest.chunking import ChunkSettings
 from twotower.ingest.discover import content_hash
-from twotower.ingest.elements import Limits
 from twotower.ingest.loaders.isolation import Workers
 from twotower.ingest.pipeline import Pipeline
 from twotower.ingest.report import FileOutcome, IngestObserver
@@ -248,7 +247,7 @@ def _ingest(
         legs=lambda _texts: legs,
         model=application.models.encoder(card.encoder).model,
         settings=ChunkSettings(**card.chunking),
-        limits=Limits(settings.max_pages, settings.max_expanded_mb, settings.max_expansion),
+        limits=application.limits(),
         now=utc_now,
         observer=IngestObserver(),
     )

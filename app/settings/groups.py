@@ -284,6 +284,15 @@ class FileSettings(Group):
         "is not read.",
         ge=2,
     )
+    ocr: Literal["auto", "rapidocr", "tesseract", "none"] = _setting(
+        "auto",
+        "Engine for OCR of scanned pages and pictures; auto uses rapidocr, and tesseract for "
+        "letters that rapidocr does not know, and none turns OCR off.",
+    )
+    ocr_languages: str = _setting(
+        "",
+        "Languages that tesseract reads, such as eng+rus; empty uses those that are installed.",
+    )
     parse_workers: int = _setting(
         0, "Number of processes that read files; 0 uses one for each core.", ge=0
     )

@@ -26,6 +26,7 @@ from twotower.ingest.loaders.mail import load_eml, load_mbox, load_msg
 from twotower.ingest.loaders.markup import load_html, load_markdown, load_xml
 from twotower.ingest.loaders.office import load_docx, load_pptx
 from twotower.ingest.loaders.pdf import load_pdf
+from twotower.ingest.loaders.picture import load_picture
 from twotower.ingest.loaders.tables import load_delimited, load_workbook
 from twotower.retrieval.vocabulary.errors import DocumentError
 from twotower.retrieval.vocabulary.text import normalised
@@ -84,7 +85,7 @@ _FORMATS = (
     Format("OpenDocument", (".odt",), load_odt, archive=True, by_unstructured=True),
     Format("Rich text", (".rtf",), load_rtf, by_unstructured=True),
     Format("reStructuredText", (".rst",), load_rst, by_unstructured=True),
-    Format("Picture (with OCR)", _PICTURES, ocr.load_picture, needs_ocr=True),
+    Format("Picture (with OCR)", _PICTURES, load_picture, needs_ocr=True),
     Format("Org mode", (".org",), load_org, by_unstructured=True),
 )
 
@@ -162,6 +163,7 @@ def needs_unstructured(path: Path) -> bool:
     return known is not None and known.by_unstructured
 
 
-def readable_suffixes() -> frozenset[str]:
-    """Return the suffixes that can be read here; pictures need OCR."""
-    return frozenset(s for s, f in FORMATS.items() if ocr.available() or not f.needs_ocr)
+def readable_suffixes(engine: str = "auto") -> frozenset[str]:
+    """Return the suffixes that can be read here; pictures need OCR (see `Limits.ocr`)."""
+    available = bool(ocr.engines(engine))
+    return frozenset(s for s, f in FORMATS.items() if available or not f.needs_ocr)

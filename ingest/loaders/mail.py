@@ -75,7 +75,7 @@ class _Mail:
 
         yield Element(f"Attachment: {name}", "heading", 1)
         suffix = PurePath(name).suffix.lower()
-        if suffix not in readable_suffixes():
+        if suffix not in readable_suffixes(self._limits.ocr):
             self.warnings.append(f"attachment {name}: no loader reads '{suffix or name}' files")
             return
         data = part.get_payload(decode=True)

@@ -12,15 +12,15 @@ import pypdfium2
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders import ocr
-from twotower.ingest.loaders.pdf.annotations import annotations, has_picture
+from twotower.ingest.loaders.pdf.annotations import annotations
 from twotower.ingest.loaders.pdf.assembly import page_lines
 from twotower.ingest.loaders.pdf.grouping import elements_of_lines
 from twotower.ingest.loaders.pdf.layout import reading_order
 from twotower.ingest.loaders.pdf.lines import WORD, Line, is_usable
 from twotower.ingest.loaders.pdf.running import without_running_lines
+from twotower.ingest.loaders.pdf.scan import beside_scan, needs_ocr, pages_named, read_page
 from twotower.retrieval.vocabulary.errors import DocumentError
 
-_PAGES_SHOWN = 20  # in one warning
 # Titles that PDF producers write and that say nothing: no words, or the name of another file.
 _NO_TITLE = re.compile(
     r"(?i)untitled|microsoft (word|excel|powerpoint) - |.*\.(docx?|indd|tex|pdf)$"
@@ -51,10 +51,12 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
                 "too-large",
             )
         pages = [list(page_lines(document[index], index + 1)) for index in range(len(document))]
-        others, warnings = _other_text(document, pages)
+        others, warnings = _other_text(document, pages, limits)
         title = str(document.get_metadata_dict().get("Title", "")).strip()
     if not any(pages) and not any(others):
-        remedy = "OCR recognised no text in it" if ocr.available() else ocr.REMEDY
+        installed = ocr.engines(limits.ocr)
+        found = "; ".join(warnings) or "OCR recognised no text in it"
+        remedy = found if installed else ocr.remedy(limits.ocr)
         raise DocumentError(f"the PDF has no text layer (it may be a scan): {remedy}", "no-text")
     lines = [line for page in without_running_lines(pages) for line in reading_order(page)]
     by_page: list[list[Element]] = [[] for _ in pages]
@@ -69,18 +71,22 @@ def load_pdf(path: Path, limits: Limits) -> ParsedDocument:
 
 
 def _other_text(
-    document: pypdfium2.PdfDocument, pages: list[list[Line]]
+    document: pypdfium2.PdfDocument, pages: list[list[Line]], limits: Limits
 ) -> tuple[list[list[Element]], list[str]]:
     """Read what is not in the text layer of each page: forms, notes, and scanned text.
 
-    The lines of a page whose text layer is unusable are removed from ``pages``.
+    OCR reads a page without text, one whose letters have no codes, and a scan with a stamp. The
+    lines of a page whose text layer is unusable are removed from ``pages``.
 
     Returns
     -------
     tuple
-        Elements by page, and a warning for the pages that were not read, by reason.
+        Elements by page, and warnings: the pages that were not read by reason, and those that were
+        not read in full.
     """
+    installed = ocr.engines(limits.ocr)
     others: list[list[Element]] = []
+    in_part: dict[int, int] = {}  # lines by page
     unread: dict[str, list[int]] = {}
     for index, lines in enumerate(pages):
         page = document[index]
@@ -88,21 +94,20 @@ def _other_text(
         usable = is_usable(lines)
         if not usable:
             lines.clear()
-        if not lines and has_picture(page, usable):
-            recognised = ocr.read_page(page, index + 1) if ocr.available() else []
-            elements = recognised + elements
-            if not recognised:
+        if needs_ocr(page, lines, usable):
+            recognised, lines_left = read_page(page, index + 1, limits) if installed else ([], 0)
+            elements = beside_scan(recognised, lines) + elements
+            if lines_left:
+                in_part[index + 1] = lines_left
+            elif not recognised:
                 kind = "pictures without text" if usable else "letters without usable codes"
                 unread.setdefault(kind, []).append(index + 1)
         others.append(elements)
-    remedy = "OCR recognised nothing" if ocr.available() else ocr.REMEDY
-    return others, [f"{_pages(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
-
-
-def _pages(numbers: Sequence[int]) -> str:
-    shown = ", ".join(map(str, numbers[:_PAGES_SHOWN]))
-    more = f" and {len(numbers) - _PAGES_SHOWN} more" if len(numbers) > _PAGES_SHOWN else ""
-    return f"page{'s' if len(numbers) > 1 else ''} {shown}{more}"
+    remedy = "OCR recognised nothing" if installed else ocr.remedy(limits.ocr)
+    warnings = [f"{pages_named(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
+    if in_part:
+        warnings.append(f"{pages_named([*in_part])}: {ocr.incomplete(sum(in_part.values()))}")
+    return others, warnings
 
 
 def _first_heading(elements: Sequence[Element]) -> str:

@@ -51,11 +51,3 @@ def _string(annotation: pdfium.FPDF_ANNOTATION, key: str) -> str:
     )
     text = buffer.raw[: size - 2].decode("utf-16-le", "replace")
     return " ".join(normalised(text).split())
-
-
-def has_picture(page: pypdfium2.PdfPage, usable: bool) -> bool:
-    """Whether a page shows something that OCR can read: a picture, or letters without codes."""
-    if not usable:
-        return True
-    kinds = (pdfium.FPDF_PAGEOBJ_IMAGE, pdfium.FPDF_PAGEOBJ_PATH, pdfium.FPDF_PAGEOBJ_SHADING)
-    return next(page.get_objects(filter=kinds, max_depth=5), None) is not None

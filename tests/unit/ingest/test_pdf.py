@@ -236,7 +236,7 @@ def test_forms_and_comments_are_read(tmp_path):
     ]
 
 
-def test_a_page_that_is_a_picture_is_recognised_or_named(tmp_path, monkeypatch):
+def test_a_page_that_is_a_picture_is_recognised_or_named(tmp_path):
     picture = Image.new("RGB", (1200, 300), "white")
     draw_on = ImageDraw.Draw(picture)
     draw_on.text((40, 80), "The rent is 845 crowns", fill="black", font_size=70)
@@ -247,14 +247,13 @@ def test_a_page_that_is_a_picture_is_recognised_or_named(tmp_path, monkeypatch):
     canvas.showPage()
     canvas.showPage()  # blank: nothing to read
     canvas.save()
-    if ocr.available():
+    if ocr.engines("auto"):
         document = load_pdf(tmp_path / "a.pdf", Limits())
         assert (2, "The rent is 845 crowns") in [(e.page, e.text) for e in document.elements]
         assert document.warnings == ()
-    monkeypatch.setattr(ocr, "available", lambda: False)
-    document = load_pdf(tmp_path / "a.pdf", Limits())
+    document = load_pdf(tmp_path / "a.pdf", Limits(ocr="none"))
     assert [e.text for e in document.elements] == ["Cover letter"]
-    assert document.warnings == (f"page 2: pictures without text ({ocr.REMEDY})",)
+    assert document.warnings == (f"page 2: pictures without text ({ocr.remedy('none')})",)
 
 
 def test_words_that_line_ends_cut_are_joined_and_compounds_keep_their_hyphen(tmp_path):
