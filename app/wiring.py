@@ -153,6 +153,7 @@ class Application:
             chosen.max_expansion,
             chosen.ocr,
             chosen.ocr_languages,
+            chosen.parse_seconds,
         )
 
     # Search and answers

@@ -77,6 +77,8 @@ class Limits:
         or ``none``.
     ocr_languages
         Languages that tesseract reads, such as ``eng+rus``; empty for those that are installed.
+    seconds
+        Time after which the reading of a file is ended.
     """
 
     max_pages: int = 5000
@@ -84,3 +86,4 @@ class Limits:
     max_expansion: int = 200
     ocr: str = "auto"
     ocr_languages: str = ""
+    seconds: float = 120.0

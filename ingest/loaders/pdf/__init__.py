@@ -5,6 +5,7 @@ process on malformed files, so it runs in a worker process (see `ingest.loaders.
 """
 
 import re
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from twotower.ingest.loaders.pdf.running import without_running_lines
 from twotower.ingest.loaders.pdf.scan import beside_scan, needs_ocr, pages_named, read_page
 from twotower.retrieval.vocabulary.errors import DocumentError
 
+_OCR_SHARE = 0.8  # of the time limit of a file after which no other page is recognised
 # Titles that PDF producers write and that say nothing: no words, or the name of another file.
 _NO_TITLE = re.compile(
     r"(?i)untitled|microsoft (word|excel|powerpoint) - |.*\.(docx?|indd|tex|pdf)$"
@@ -88,23 +90,32 @@ def _other_text(
     others: list[list[Element]] = []
     in_part: dict[int, int] = {}  # lines by page
     unread: dict[str, list[int]] = {}
+    late: list[int] = []
+    started = time.monotonic()
     for index, lines in enumerate(pages):
         page = document[index]
         elements = list(annotations(page, index + 1))
         usable = is_usable(lines)
         if not usable:
             lines.clear()
-        if needs_ocr(page, lines, usable):
-            recognised, lines_left = read_page(page, index + 1, limits) if installed else ([], 0)
-            elements = beside_scan(recognised, lines) + elements
-            if lines_left:
-                in_part[index + 1] = lines_left
-            elif not recognised:
-                kind = "pictures without text" if usable else "letters without usable codes"
-                unread.setdefault(kind, []).append(index + 1)
         others.append(elements)
+        if not needs_ocr(page, lines, usable):
+            continue
+        if time.monotonic() - started > limits.seconds * _OCR_SHARE:
+            late.append(index + 1)
+            continue
+        recognised, lines_left = read_page(page, index + 1, limits) if installed else ([], 0)
+        others[-1] = beside_scan(recognised, lines) + elements
+        if lines_left:
+            in_part[index + 1] = lines_left
+        elif not recognised:
+            kind = "pictures without text" if usable else "letters without usable codes"
+            unread.setdefault(kind, []).append(index + 1)
     remedy = "OCR recognised nothing" if installed else ocr.remedy(limits.ocr)
     warnings = [f"{pages_named(numbers)}: {kind} ({remedy})" for kind, numbers in unread.items()]
+    if late:
+        limit = f"OCR needs more than {limits.seconds:g} s (TWOTOWER_PARSE_SECONDS)"
+        warnings.append(f"{pages_named(late)}: not read, because {limit}")
     if in_part:
         warnings.append(f"{pages_named([*in_part])}: {ocr.incomplete(sum(in_part.values()))}")
     return others, warnings

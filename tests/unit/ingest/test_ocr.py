@@ -73,6 +73,19 @@ def test_a_scanned_page_between_two_text_pages_is_read(engine, tmp_path):
     assert document.warnings == ()
 
 
+def test_pages_for_which_no_time_is_left_are_named(tmp_path):
+    canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
+    canvas.drawString(60, 760, "Cover letter")
+    for _ in range(3):
+        canvas.showPage()
+        canvas.drawInlineImage(drawn("The rent is 845 crowns"), 60, 500, 500, 150)
+    canvas.save()
+    document = load(tmp_path / "a.pdf", Limits(seconds=0))
+    assert texts(document) == ["Cover letter"]
+    (warning,) = document.warnings
+    assert warning.startswith("pages 2, 3, 4: not read, because OCR needs more than 0 s")
+
+
 @each_engine
 def test_a_scan_under_a_stamp_is_read_and_the_stamp_once(engine, tmp_path):
     canvas = Canvas(str(tmp_path / "a.pdf"), pagesize=A4)
