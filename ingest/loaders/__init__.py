@@ -13,18 +13,15 @@ from twotower.ingest.elements import Limits, ParsedDocument
 from twotower.ingest.loaders import ocr
 from twotower.ingest.loaders.archive import check_archive
 from twotower.ingest.loaders.direct import (
-    load_epub,
     load_json,
     load_odt,
-    load_org,
-    load_rst,
-    load_rtf,
     load_text,
     load_xls,
 )
 from twotower.ingest.loaders.mail import load_eml, load_mbox, load_msg
 from twotower.ingest.loaders.markup import load_html, load_markdown, load_xml
 from twotower.ingest.loaders.office import load_docx, load_pptx
+from twotower.ingest.loaders.pandoc import load_epub, load_org, load_rst, load_rtf
 from twotower.ingest.loaders.pdf import load_pdf
 from twotower.ingest.loaders.picture import load_picture
 from twotower.ingest.loaders.tables import load_delimited, load_workbook
@@ -81,12 +78,12 @@ _FORMATS = (
     Format("E-mail", (".eml",), load_eml),
     Format("Mailbox", (".mbox",), load_mbox),
     Format("Outlook mail", (".msg",), load_msg, by_unstructured=True),
-    Format("E-book", (".epub",), load_epub, archive=True, by_unstructured=True),
+    Format("E-book", (".epub",), load_epub, archive=True),
     Format("OpenDocument", (".odt",), load_odt, archive=True, by_unstructured=True),
-    Format("Rich text", (".rtf",), load_rtf, by_unstructured=True),
-    Format("reStructuredText", (".rst",), load_rst, by_unstructured=True),
+    Format("Rich text", (".rtf",), load_rtf),
+    Format("reStructuredText", (".rst",), load_rst),
     Format("Picture (with OCR)", _PICTURES, load_picture, needs_ocr=True),
-    Format("Org mode", (".org",), load_org, by_unstructured=True),
+    Format("Org mode", (".org",), load_org),
 )
 
 FORMATS: dict[str, Format] = {suffix: f for f in _FORMATS for suffix in f.suffixes}

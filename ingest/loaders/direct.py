@@ -1,9 +1,7 @@
 """Formats that `unstructured` reads well without preparation."""
 
 import json
-import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -54,38 +52,8 @@ def load_xls(path: Path, _limits: Limits) -> ParsedDocument:
     return parsed("", elements_of(partition(partition_xlsx, filename=str(path)), "none"))
 
 
-def load_epub(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read an e-book."""
-    from unstructured.partition.epub import partition_epub
-
-    return parsed("", elements_of(partition(partition_epub, filename=str(path)), "marked"))
-
-
 def load_odt(path: Path, _limits: Limits) -> ParsedDocument:
     """Read an OpenDocument text."""
     from unstructured.partition.odt import partition_odt
 
     return parsed("", elements_of(partition(partition_odt, filename=str(path)), "guessed"))
-
-
-def load_rtf(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read rich text."""
-    from unstructured.partition.rtf import partition_rtf
-
-    return parsed("", elements_of(partition(partition_rtf, filename=str(path)), "marked"))
-
-
-def load_rst(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read reStructuredText."""
-    from unstructured.partition.rst import partition_rst
-
-    return parsed("", elements_of(partition(partition_rst, filename=str(path)), "marked"))
-
-
-def load_org(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read Org mode; the title is a keyword that the partitioner leaves out of the text."""
-    from unstructured.partition.org import partition_org
-
-    document = parsed("", elements_of(partition(partition_org, filename=str(path)), "marked"))
-    title = re.search(r"^#\+title:[ \t]*(.+)$", read_text(path), re.MULTILINE | re.IGNORECASE)
-    return replace(document, title=title[1].strip()) if title else document

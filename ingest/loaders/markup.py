@@ -1,9 +1,9 @@
 """HTML, Markdown and XML."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -29,16 +29,15 @@ _ATTRIBUTES = re.compile(
 )
 _SWALLOWS = re.compile(r"<(script|style|textarea|title|template)\b", re.IGNORECASE)
 _FOOTNOTE = re.compile(r"^( {0,3})\[(\^[^\]\n]+\]:)", re.MULTILINE)
-# The parser takes quadratic time for brackets that nothing closes.
-_BRACKETS = re.compile(r"\[{20,}")
-_WIKI_LINK = re.compile(r"!?\[\[([^\]|\n]+)(?:\|([^\]\n]+))?\]\]")
+_MOST_BRACKETS = 1000  # of a paragraph with links
+_WIKI_LINK = re.compile(r"!?\[\[([^\][|\n]{1,500})(?:\|([^\][\n]{1,500}))?\]\]")
 _CALLOUT = re.compile(r"^\[!(\w+)\][+-]?[ \t]*")
 
 
 def load_html(path: Path, _limits: Limits) -> ParsedDocument:
     """Read a web page without its menus."""
     text = read_text(path, markup=True)
-    return _titled(read_html(text)) if text.strip() else ParsedDocument("", ())
+    return titled(read_html(text)) if text.strip() else ParsedDocument("", ())
 
 
 def load_markdown(path: Path, _limits: Limits) -> ParsedDocument:
@@ -57,9 +56,8 @@ def load_markdown(path: Path, _limits: Limits) -> ParsedDocument:
     if not text.strip():
         return ParsedDocument("", ())
     text = _FOOTNOTE.sub(r"\1\\[\2", text)
-    text = _BRACKETS.sub(lambda run: r"\[" * len(run[0]), text)
     page = _parser().render(text)
-    document = _titled(read_html(f"<html><body>{page}</body></html>"))
+    document = titled(read_html(f"<html><body>{page}</body></html>"))
     return replace(document, title=title or document.title, front_matter=front_matter)
 
 
@@ -74,12 +72,27 @@ def _yaml(text: str) -> dict[Any, Any]:
 @cache
 def _parser() -> Any:
     from markdown_it import MarkdownIt
+    from markdown_it.rules_inline import image, link
 
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    # Looking for the end of each label takes quadratic time where brackets are not closed.
+    parser.inline.ruler.at("link", partial(_unless_many_brackets, link))
+    parser.inline.ruler.at("image", partial(_unless_many_brackets, image))
     parser.add_render_rule("html_inline", _inline_html)
     parser.add_render_rule("html_block", _html_block)
     parser.add_render_rule("text", _text)
     return parser
+
+
+def _unless_many_brackets(rule: Callable[[Any, bool], bool], state: Any, silent: bool) -> bool:
+    """Apply a rule of the parser to a text with a sensible number of brackets."""
+    if "many brackets" not in state.env:
+        state.env["many brackets"] = {}
+    known = state.env["many brackets"]
+    if state.src not in known:
+        known.clear()
+        known[state.src] = state.src.count("[") > _MOST_BRACKETS
+    return not known[state.src] and rule(state, silent)
 
 
 def _inline_html(_renderer: Any, tokens: Any, index: int, _options: Any, _env: Any) -> str:
@@ -123,7 +136,7 @@ def page_elements(text: str) -> tuple[Element, ...]:
     return read_html(text).elements if text.strip() else ()
 
 
-def _titled(document: ParsedDocument) -> ParsedDocument:
+def titled(document: ParsedDocument) -> ParsedDocument:
     """Take the first heading of the highest level as the title, if the page has none."""
     return parsed(document.title, iter(document.elements))
 

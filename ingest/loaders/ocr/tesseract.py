@@ -1,18 +1,13 @@
 """OCR with the program tesseract, which has models for about 100 languages."""
 
-import ctypes
 import io
-import os
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import cache, partial
+from functools import cache
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 from twotower.ingest.loaders.ocr import Piece, Recognised
-from twotower.retrieval.vocabulary.errors import DocumentError
+from twotower.ingest.loaders.programs import output_of
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,7 +15,6 @@ if TYPE_CHECKING:
 _NO_LANGUAGE = frozenset({"osd", "equ"})  # data about the direction of text, and of formulas
 _MOST_LANGUAGES = 8  # each one makes reading slower
 _CELL_GAP = 1.8  # white space between two parts of a line, as a multiple of its height
-_END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 _WORD = 5  # level of a word in tesseract's table
 
 
@@ -64,33 +58,8 @@ def used() -> tuple[str, ...]:
 
 
 def _run(*arguments: str, data: bytes = b"") -> str:
-    done = subprocess.run(  # noqa: S603
-        ["tesseract", *arguments],  # noqa: S607
-        input=data,
-        capture_output=True,
-        check=False,
-        env={**os.environ, "OMP_THREAD_LIMIT": "1"},  # a worker process has one core
-        preexec_fn=_ending(os.getpid()) if sys.platform == "linux" else None,
-    )
-    if done.returncode:
-        lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        raise DocumentError(f"tesseract failed ({lines[-1] if lines else done.returncode})")
-    return done.stdout.decode("utf-8", "replace")
-
-
-def _ending(parent: int) -> "partial[None]":
-    """Return a function that lets the kernel end this process with its parent, even by SIGKILL.
-
-    It runs between fork and exec, where locks of other threads stay locked: it only makes system
-    calls, and finds the one of the C library before.
-    """
-    return partial(_end_with, parent, ctypes.CDLL(None).prctl)
-
-
-def _end_with(parent: int, prctl: "ctypes._NamedFuncPointer") -> None:
-    prctl(_END_WITH_PARENT, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
+    one_core = {"OMP_THREAD_LIMIT": "1"}  # of a worker process
+    return output_of(["tesseract", *arguments], data, one_core)
 
 
 def _pieces(table: str) -> Iterator[Piece]:
