@@ -72,8 +72,11 @@ class Limits:
         Maximum unpacked size of an archive, in MiB.
     max_expansion
         Maximum ratio of an archive's unpacked size to its size.
+    max_depth
+        Maximum depth of files inside one another, such as an attachment of a mail in an archive.
     """
 
     max_pages: int = 5000
     max_expanded_mb: int = 1000
     max_expansion: int = 200
+    max_depth: int = 4
