@@ -12,6 +12,7 @@ _LINE = re.compile(
     r"(?:(?P<group>[\w-]+)\.)?(?P<name>[\w-]+)(?P<parameters>(?:;(?:\"[^\"\n]*\"|[^\";:\n])*)*):"
 )
 _PARAMETER = re.compile(r";([\w-]+)(?:=((?:\"[^\"\n]*\"|[^\";\n])*))?")
+_FOLD = re.compile(rb"\r?\n[ \t]")
 _ESCAPED = re.compile(r"\\([\\;,:nN])")
 
 
@@ -55,7 +56,7 @@ def read_content_lines(path: Path) -> Iterator[ContentLine]:
         ``binary`` if the file is not text.
     """
     last: list[str] = []
-    for line in _unfolded(read_text(path).split("\n")):
+    for line in _unfolded(_text(path).split("\n")):
         if not _LINE.match(line):
             last.append(line)
             continue
@@ -63,6 +64,23 @@ def read_content_lines(path: Path) -> Iterator[ContentLine]:
             yield from _parsed("\n".join(last))
         last = [line]
     yield from _parsed("\n".join(last))
+
+
+def _text(path: Path) -> str:
+    """Decode a file, also if its lines are folded inside letters (RFC 5545, section 3.1)."""
+    data = path.read_bytes()
+    joined = _FOLD.sub(b"", data)
+    if not _is_utf8(data) and _is_utf8(joined):
+        return joined.decode("utf-8-sig").replace("\r\n", "\n")
+    return read_text(path)
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _parsed(line: str) -> Iterator[ContentLine]:

@@ -40,7 +40,7 @@ def _cells(content: dict[str, Any]) -> Iterator[Element]:
         source = _text(cell.get("source", cell.get("input")))
         kind = cell.get("cell_type")
         if kind == "markdown":
-            yield from read_markdown(source).elements
+            yield from _markdown(source)
         elif kind == "heading":  # of format 3
             level = cell.get("level")
             yield Element(source, "heading", level if isinstance(level, int) else 1)
@@ -58,12 +58,18 @@ def _output(output: dict[str, Any]) -> Iterator[Element]:
     data = data if isinstance(data, dict) else {}
     elements = page_elements(_text(data.get("text/html", data.get("html"))))
     if not elements:
-        elements = read_markdown(_text(data.get("text/markdown"))).elements
+        elements = tuple(_markdown(_text(data.get("text/markdown"))))
     yield from elements
     plain = (data.get(key) for key in ("text/plain", "text", "text/latex", "latex"))
     if not elements and (text := next(filter(None, map(_text, plain)), "")):
         yield from _lines(text)
     yield from _lines("\n".join(_strings(output.get("traceback"))))
+
+
+def _markdown(text: str) -> Iterator[Element]:
+    document = read_markdown(text)
+    yield from _lines(document.front_matter)
+    yield from document.elements
 
 
 def _lines(text: str) -> Iterator[Element]:

@@ -48,9 +48,12 @@ def load_part(name: str, content: IO[bytes], limits: Limits) -> ParsedDocument:
 
 
 def _below(document: ParsedDocument, file_name: str) -> Iterator[Element]:
-    """Yield the title, if the text does not contain it, and the elements one level lower."""
+    """Yield the elements one level lower, after what is metadata in a file of its own."""
+    if document.front_matter:
+        yield Element(document.front_matter.strip(), "lines")
     title = document.title
-    if title != file_name and not any(title in element.text for element in document.elements):
+    texts = (document.front_matter, *(element.text for element in document.elements))
+    if title != file_name and not any(title in text for text in texts):
         yield Element(title)
     for element in document.elements:
         level = element.level + 1 if element.kind == "heading" else 0

@@ -35,8 +35,12 @@ def load_tex(path: Path, _limits: Limits) -> ParsedDocument:
 
     A macro of the document is replaced by its text if it has neither arguments nor commands.
     """
-    reader = _Reader(read_text(path))
+    text = read_text(path)
+    reader = _Reader(text, preamble=r"\begin{document}" in text)
     reader.read()
+    if reader.preamble:  # a comment only mentions the beginning of the document
+        reader = _Reader(text, preamble=False)
+        reader.read()
     return parsed(reader.title, iter(reader.elements))
 
 
@@ -47,13 +51,13 @@ class _Reader:
     own; other braces are only counted.
     """
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, *, preamble: bool) -> None:
         self.title = ""
+        self.preamble = preamble  # whether the reader is before the beginning of the document
         self.elements: list[Element] = []
         self._text = text
         self._at = 0
         self._macros = dict(_MACRO.findall(text))
-        self._preamble = r"\begin{document}" in text
         self._groups: list[tuple[str, int]] = []  # kind ("": text of the group outside it), level
         self._headings = 0  # open groups that are headings
         self._buffers: list[list[str]] = [[]]
@@ -125,7 +129,7 @@ class _Reader:
             if environment := _RAW_ARGUMENT.match(self._text, self._at):
                 self._at = environment.end()
                 (self._begin if name == "begin" else self._end)(environment[1].strip())
-        elif name in self._macros and not self._preamble:
+        elif name in self._macros and not self.preamble:
             self._add(self._macros[name])
         elif name in known.SYMBOLS:
             self._add(known.SYMBOLS[name])
@@ -161,7 +165,7 @@ class _Reader:
     def _begin(self, name: str) -> None:
         plain = name.rstrip("*")
         if name == "document":
-            self._preamble = False
+            self.preamble = False
             self._buffers[0] = []
         elif name == "comment" or plain in known.VERBATIM:
             self._verbatim(name)
@@ -237,7 +241,7 @@ class _Reader:
         text = _collapsed("".join(self._buffers[0]))
         self._buffers[0] = []
         self._label = -1
-        if text and not self._preamble:
+        if text and not self.preamble:
             self.elements.append(Element(self._mark + text, "item" if self._mark else "text"))
             self._mark = ""
         self.elements += self._after
@@ -283,7 +287,7 @@ class _Reader:
         end = end if end >= 0 else len(self._text)
         content = self._text[self._at : end].strip("\n")
         self._at = end + len(closing)
-        if name == "comment" or self._preamble:
+        if name == "comment" or self.preamble:
             return
         self._flush()
         if len(self._buffers) > 1:

@@ -35,7 +35,7 @@ def test_each_file_is_a_part_under_its_name(parsed):
     mail.set_content("See it.")
     mail.add_attachment("a,b\nmarkattached,1\n", filename="prices.csv")
     content = zipped({
-        "notes/b.md": "# Pump\n\nmarknote",
+        "notes/b.md": "---\ntitle: markfront\n---\n# Pump\n\nmarknote",
         "a.html": "<title>marktitle</title><p>markpage</p>",
         "inner.ZIP": zipped({"c.csv": "x,y\nmarkinner,2\n", "d.bin": "x"}),
         "mail.eml": bytes(mail),
@@ -65,6 +65,7 @@ def test_each_file_is_a_part_under_its_name(parsed):
         ("heading", 2, "Attachment: prices.csv"),
         ("table", 0, "a | b\nmarkattached | 1"),
         ("heading", 1, "notes/b.md"),
+        ("lines", 0, "title: markfront"),
         ("heading", 2, "Pump"),
         ("text", 0, "marknote"),
         ("note", 0, "broken.docx\nfilm.mp4\nmovie.mp4\nphoto.jpg2"),

@@ -131,6 +131,11 @@ def test_a_calendar_that_was_cut_and_one_in_another_encoding(parsed):
     assert "Prüfung" in text_of(parsed("a.ics", event("SUMMARY:Prüfung im März").encode("cp1252")))
 
 
+def test_a_line_that_is_folded_inside_a_letter(parsed):
+    content = event("SUMMARY:Prüfung im März").encode().replace(b"\xc3\xbc", b"\xc3\r\n \xbc")
+    assert text_of(parsed("a.ics", content)) == "Prüfung im März"
+
+
 VCF = """BEGIN:VCARD
 VERSION:2.1
 N;CHARSET=UTF-8;ENCODING=QUOTED-PRINTABLE:markm=C3=BCller;markanna;;Dr.

@@ -94,6 +94,10 @@ def test_a_file_that_was_cut_keeps_its_text(parsed, cut):
         assert "markauthor" in text
 
 
+def test_a_beginning_that_only_a_comment_mentions(pairs):
+    assert pairs("a.tex", "% no \\begin{document} here\nOne") == [("text", "One")]
+
+
 def test_a_missing_brace_does_not_make_a_heading_of_the_rest(pairs):
     assert pairs("a.tex", "\\section{One\n\nTwo {three\n\nFour") == [
         ("heading", "One"),
