@@ -79,6 +79,8 @@ class Limits:
         Languages that tesseract reads, such as ``eng+rus``; empty for those that are installed.
     seconds
         Time after which the reading of a file is ended.
+    max_depth
+        Maximum depth of files inside one another, such as an attachment of a mail in an archive.
     """
 
     max_pages: int = 5000
@@ -87,3 +89,4 @@ class Limits:
     ocr: str = "auto"
     ocr_languages: str = ""
     seconds: float = 120.0
+    max_depth: int = 4

@@ -11,20 +11,26 @@ from pathlib import Path
 
 from twotower.ingest.elements import Limits, ParsedDocument
 from twotower.ingest.loaders import ocr
-from twotower.ingest.loaders.archive import check_archive
+from twotower.ingest.loaders.archive import check_archive, load_zip
 from twotower.ingest.loaders.direct import (
     load_json,
     load_odt,
     load_text,
     load_xls,
 )
-from twotower.ingest.loaders.mail import load_eml, load_mbox, load_msg
+from twotower.ingest.loaders.ics import load_ics
+from twotower.ingest.loaders.mail import load_eml, load_mbox, load_mhtml, load_msg
 from twotower.ingest.loaders.markup import load_html, load_markdown, load_xml
+from twotower.ingest.loaders.notebook import load_notebook
 from twotower.ingest.loaders.office import load_docx, load_pptx
 from twotower.ingest.loaders.pandoc import load_epub, load_org, load_rst, load_rtf
 from twotower.ingest.loaders.pdf import load_pdf
 from twotower.ingest.loaders.picture import load_picture
+from twotower.ingest.loaders.source import load_config, load_json_lines, load_python, load_source
+from twotower.ingest.loaders.subtitles import load_subtitles
 from twotower.ingest.loaders.tables import load_delimited, load_workbook
+from twotower.ingest.loaders.tex import load_tex
+from twotower.ingest.loaders.vcf import load_vcf
 from twotower.retrieval.vocabulary.errors import DocumentError
 from twotower.retrieval.vocabulary.text import normalised
 
@@ -61,6 +67,12 @@ class Format:
 
 
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
+_CODE = (
+    *(".js", ".mjs", ".jsx", ".ts", ".tsx", ".java", ".c", ".h", ".cpp", ".hpp", ".cc", ".cs"),
+    *(".go", ".rs", ".rb", ".php", ".swift", ".kt", ".kts", ".scala", ".dart", ".jl", ".sh"),
+    *(".bash", ".zsh", ".bat", ".ps1", ".sql", ".r", ".lua", ".pl", ".css", ".scss", ".less"),
+    *(".vue", ".svelte"),
+)
 
 _FORMATS = (
     Format("PDF", (".pdf",), load_pdf),
@@ -84,6 +96,18 @@ _FORMATS = (
     Format("reStructuredText", (".rst",), load_rst),
     Format("Picture (with OCR)", _PICTURES, load_picture, needs_ocr=True),
     Format("Org mode", (".org",), load_org),
+    Format("LaTeX", (".tex",), load_tex),
+    Format("Jupyter notebook", (".ipynb",), load_notebook),
+    Format("JSON lines", (".jsonl", ".ndjson"), load_json_lines),
+    Format("YAML, TOML", (".yaml", ".yml", ".toml"), load_source),
+    Format("Configuration", (".ini", ".cfg", ".conf", ".properties"), load_config),
+    Format("Python", (".py",), load_python),
+    Format("Source code", _CODE, load_source),
+    Format("Subtitles", (".srt", ".vtt"), load_subtitles),
+    Format("Calendar", (".ics",), load_ics),
+    Format("Contacts", (".vcf",), load_vcf),
+    Format("Saved web page", (".mhtml", ".mht"), load_mhtml),
+    Format("Zip archive", (".zip",), load_zip, archive=True),
 )
 
 FORMATS: dict[str, Format] = {suffix: f for f in _FORMATS for suffix in f.suffixes}

@@ -26,11 +26,11 @@ def load_json(path: Path, _limits: Limits) -> ParsedDocument:
         content = json.loads(text)
     except (ValueError, RecursionError):
         return ParsedDocument("", tuple(elements_of_text(text, headings=False)))
-    lines = "\n".join(_json_lines(content))
+    lines = "\n".join(json_lines(content))
     return ParsedDocument("", (Element(lines, "lines"),) if lines else ())
 
 
-def _json_lines(content: Any) -> Iterator[str]:
+def json_lines(content: Any) -> Iterator[str]:
     """Yield ``key.key: value`` for each value; the values of a list have no number."""
     todo: list[tuple[str, Any]] = [("", content)]
     while todo:

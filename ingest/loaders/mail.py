@@ -1,23 +1,26 @@
-"""Mail: the subject becomes the title, and attachments are read as parts of the mail."""
+"""Mail and web pages saved as mail: the subject becomes the title; attachments are parts."""
 
 import email
 import email.policy
+import io
 import mailbox
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from email.message import EmailMessage
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
+from twotower.ingest.loaders.html import read_html
 from twotower.ingest.loaders.markup import page_elements
+from twotower.ingest.loaders.parts import load_part
 from twotower.ingest.loaders.text import decode
-from twotower.ingest.loaders.unstructured import elements_of, partition
+from twotower.ingest.loaders.unstructured import elements_of, parsed, partition
 from twotower.retrieval.vocabulary.errors import DocumentError
 
 _DEEPEST = 4  # mails within mails
 _MOST_PARTS = 500  # of one mail
 _FULLER = 4  # times as many words in the HTML part: then the plain part only refers to it
+_PAGES = frozenset({"text/html", "application/xhtml+xml"})
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
 _RAW = "surrogateescape"  # how the standard library keeps bytes of headers that are not ASCII
 
@@ -71,26 +74,17 @@ class _Mail:
 
     def _attachment(self, part: EmailMessage, name: str) -> Iterator[Element]:
         """Yield the name of an attachment as a heading, and its text; or name it in a warning."""
-        from twotower.ingest.loaders import load, readable_suffixes  # which import this module
-
         yield Element(f"Attachment: {name}", "heading", 1)
-        suffix = PurePath(name).suffix.lower()
-        if suffix not in readable_suffixes(self._limits.ocr):
-            self.warnings.append(f"attachment {name}: no loader reads '{suffix or name}' files")
-            return
         data = part.get_payload(decode=True)
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"attachment{suffix}"
-            path.write_bytes(data if isinstance(data, bytes) else b"")
-            try:
-                document = load(path, self._limits)
-            except DocumentError as error:
-                self.warnings.append(f"attachment {name}: {error}")
-                return
+        try:
+            document = load_part(
+                name, io.BytesIO(data if isinstance(data, bytes) else b""), self._limits
+            )
+        except DocumentError as error:
+            self.warnings.append(f"attachment {name}: {error}")
+            return
         self.warnings += (f"attachment {name}: {warning}" for warning in document.warnings)
-        for element in document.elements:
-            level = element.level + 1 if element.kind == "heading" else 0
-            yield replace(element, level=level, page=None, lines=())  # its pages are not the mail's
+        yield from document.elements
 
 
 def load_eml(path: Path, limits: Limits) -> ParsedDocument:
@@ -126,6 +120,17 @@ def load_mbox(path: Path, limits: Limits) -> ParsedDocument:
             elements.append(replace(element, level=level))
     box.close()
     return ParsedDocument(path.stem, tuple(elements), warnings=tuple(mail.warnings))
+
+
+def load_mhtml(path: Path, _limits: Limits) -> ParsedDocument:
+    """Read a saved web page: a mail whose parts are the page and its frames."""
+    message = _parsed(path.read_bytes())
+    parts = [part for part in message.walk() if part.get_content_type() in _PAGES]
+    if not parts:
+        raise DocumentError("the file contains no web page", "malformed")
+    pages = [read_html(_content(part)) for part in parts if isinstance(part, EmailMessage)]
+    title = pages[0].title or _header(message, "subject")
+    return parsed(title, (element for page in pages for element in page.elements))
 
 
 def _parsed(data: bytes) -> EmailMessage:

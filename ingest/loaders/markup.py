@@ -41,11 +41,15 @@ def load_html(path: Path, _limits: Limits) -> ParsedDocument:
 
 
 def load_markdown(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read Markdown: CommonMark with tables, front matter, and the links and callouts of Obsidian.
+    """Read Markdown."""
+    return read_markdown(read_text(path))
+
+
+def read_markdown(text: str) -> ParsedDocument:
+    """Read CommonMark with tables, front matter, and the links and callouts of Obsidian.
 
     The title can come from front matter, which is not part of the text.
     """
-    text = read_text(path)
     title = ""
     front_matter = ""
     block = _FRONT_MATTER.match(text)

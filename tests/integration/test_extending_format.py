@@ -18,14 +18,10 @@ from twotower.ingest.loaders.text import read_text
 from twotower.retrieval.search.options import SearchOptions
 from twotower.retrieval.vocabulary.errors import DocumentError
 
-CAPTIONS = """1
-00:00:01,600 --> 00:00:04,200
-<i>The heron stands still</i>
-for an hour.
-
-2
-00:01:05,900 --> 00:01:07,999
-Then it catches an eel.
+LYRICS = """[ti:The heron]
+[ar:Ann Lee]
+[00:01.60] The heron stands still
+[01:05.90]Then it catches an eel.
 """
 
 
@@ -38,33 +34,33 @@ def registration(tmp_path, monkeypatch) -> str:
     assert line.strip() in registration
     folder = tmp_path / "modules"
     folder.mkdir()
-    (folder / "subtitles.py").write_text(module, encoding="utf-8")
+    (folder / "lyrics.py").write_text(module, encoding="utf-8")
     monkeypatch.syspath_prepend(folder)
     monkeypatch.setattr(loaders, "FORMATS", dict(loaders.FORMATS))
     yield registration
-    sys.modules.pop("subtitles", None)
+    sys.modules.pop("lyrics", None)
 
 
 @pytest.fixture
 def folder(tmp_path):
     folder = tmp_path / "folder"
     folder.mkdir()
-    (folder / "heron.srt").write_text(CAPTIONS)
+    (folder / "heron.lrc").write_text(LYRICS)
     (folder / "other.txt").write_text("The kingfisher is blue.")
     return folder
 
 
 def test_a_worker_process_reads_the_format(registration, folder):
     exec(registration, {})
-    (folder / "empty.srt").write_text("no captions")
+    (folder / "empty.lrc").write_text("no times")
     with Workers(1, seconds=60, memory_mb=4096) as workers:
-        document = workers.result(workers.submit(loaders.load, folder / "heron.srt", Limits()))
-        refused = workers.submit(loaders.load, folder / "empty.srt", Limits())
-        with pytest.raises(DocumentError, match="contains no captions") as caught:
+        document = workers.result(workers.submit(loaders.load, folder / "heron.lrc", Limits()))
+        refused = workers.submit(loaders.load, folder / "empty.lrc", Limits())
+        with pytest.raises(DocumentError, match="contains no lines in LRC") as caught:
             workers.result(refused)
-    assert document.title == "heron"
+    assert document.title == "The heron"
     assert [(element.kind, element.text) for element in document.elements] == [
-        ("lines", "00:00:01 The heron stands still for an hour.\n00:01:05 Then it catches an eel.")
+        ("lines", "00:01 The heron stands still\n01:05 Then it catches an eel.")
     ]
     assert caught.value.kind == "malformed"
 
@@ -73,30 +69,30 @@ def test_files_of_the_format_are_ingested_and_found(registration, folder, tmp_pa
     application = Application(load_settings({}, data_dir=tmp_path / "data"))
     application.encoder = lambda: word_encoder
     with Ingestion(application, [folder], "documents") as ingestion:
-        assert ingestion.discovery.skipped == {".srt": 1}
+        assert ingestion.discovery.skipped == {".lrc": 1}
     exec(registration, {})
     with Ingestion(application, [folder], "documents") as ingestion:
         outcomes = {outcome.source: outcome.status for outcome in ingestion.run()}
-    assert outcomes == {"heron.srt": "added", "other.txt": "added"}
+    assert outcomes == {"heron.lrc": "added", "other.txt": "added"}
     with application.catalog.open("documents") as collection:
         found = application.retriever(collection).retrieve("eel", SearchOptions(mode="bm25"))
-        assert [hit.chunk.provenance.source for hit in found.hits] == ["heron.srt"]
+        assert [hit.chunk.provenance.source for hit in found.hits] == ["heron.lrc"]
 
 
 @pytest.mark.parametrize(
     ("suffix", "load", "error", "message"),
     [
         (".pdf", read_text, ValueError, "'.pdf' belongs to the format 'PDF'"),
-        ("srt", read_text, ValueError, "must begin with a dot"),
-        (".SRT", read_text, ValueError, "in lower case"),
-        (".srt", lambda *_: None, TypeError, "worker processes can import"),
-        (".srt", partial(read_text), None, ""),
-        (".srt", read_text, None, ""),
+        ("lrc", read_text, ValueError, "must begin with a dot"),
+        (".LRC", read_text, ValueError, "in lower case"),
+        (".lrc", lambda *_: None, TypeError, "worker processes can import"),
+        (".lrc", partial(read_text), None, ""),
+        (".lrc", read_text, None, ""),
     ],
 )
 def test_a_format_that_cannot_work_is_refused(monkeypatch, suffix, load, error, message):
     monkeypatch.setattr(loaders, "FORMATS", dict(loaders.FORMATS))
-    added = Format("Subtitles", (suffix,), load)
+    added = Format("Lyrics", (suffix,), load)
     if error is None:
         register(added)
         register(added)  # a second time changes nothing
@@ -114,4 +110,4 @@ def test_a_loader_of_the_main_script_is_refused(monkeypatch):
     main.load_main.__module__, main.load_main.__qualname__ = "__main__", "load_main"
     for load in (main.load_main, partial(main.load_main)):
         with pytest.raises(TypeError, match="not of the main script"):
-            register(Format("Subtitles", (".srt",), load))
+            register(Format("Lyrics", (".lrc",), load))

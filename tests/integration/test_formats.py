@@ -1,6 +1,7 @@
 """The README's table of formats is true: a file of each format is ingested and found."""
 
 import shutil
+import zipfile
 from email.message import EmailMessage
 from pathlib import Path
 
@@ -82,6 +83,11 @@ def write_msg(path: Path, text: str) -> None:
     MapiMessage.create("Cranes", text).save(str(path))
 
 
+def write_zip(path: Path, text: str) -> None:
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("cranes/note.txt", text)
+
+
 def write_picture(path: Path, text: str) -> None:
     picture = Image.new("RGB", (1600, 200), "white")
     ImageDraw.Draw(picture).text((40, 60), text, "black", font=ImageFont.load_default(48))
@@ -97,6 +103,13 @@ def write_plain(path: Path, text: str) -> None:
         ".json": f'{{"cranes": [{{"note": "{text}"}}]}}',
         ".csv": f"Crane,Note\nC1,{text}\n",
         ".tsv": f"Crane\tNote\nC1\t{text}\n",
+        ".ipynb": f'{{"nbformat": 4, "cells": [{{"cell_type": "code", "source": "{text}"}}]}}',
+        ".srt": f"1\n00:00:01,000 --> 00:00:04,000\n{text}\n",
+        ".vtt": f"WEBVTT\n\n00:01.000 --> 00:04.000\n{text}\n",
+        ".ics": f"BEGIN:VCALENDAR\nBEGIN:VEVENT\nSUMMARY:{text}\nEND:VEVENT\nEND:VCALENDAR\n",
+        ".vcf": f"BEGIN:VCARD\nFN:Ann Lee\nNOTE:{text}\nEND:VCARD\n",
+        ".mhtml": f"Content-Type: text/html\n\n<p>{text}</p>",
+        ".mht": f"Content-Type: text/html\n\n<p>{text}</p>",
         ".org": f"* Heading\n\n{text}\n",
         ".rst": f"Heading\n=======\n\n{text}\n",
     }
@@ -113,6 +126,7 @@ WRITERS = {
     ".eml": write_eml,
     ".mbox": write_mbox,
     ".msg": write_msg,
+    ".zip": write_zip,
     ".epub": by_pandoc,
     ".odt": by_pandoc,
     ".rtf": by_pandoc,

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from twotower.ingest.discover import content_hash, discover
+from twotower.ingest.loaders import readable_suffixes
 from twotower.retrieval.vocabulary.errors import DocumentError
 
 
@@ -105,3 +106,12 @@ def test_the_hash_is_the_sha256_of_the_content(tmp_path):
     digest, size = content_hash(tmp_path / "f", 10)
     assert digest == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
     assert size == 3
+
+
+def test_kinds_of_files_that_are_kept_are_read_and_others_counted(tmp_path):
+    files = ("a.zip", "b.ipynb", "c.srt", "d.ics", "e.py", "f.mp4", "g.mp4", "h.lrc", "Makefile")
+    for name in files:
+        (tmp_path / name).write_text("x")
+    discovery = discover([tmp_path], readable_suffixes())
+    assert names(discovery) == ["a.zip", "b.ipynb", "c.srt", "d.ics", "e.py"]
+    assert discovery.skipped == {".mp4": 2, ".lrc": 1, "no suffix": 1}
