@@ -25,7 +25,7 @@ _INLINE = frozenset(
     | {"mi", "mn", "mo", "ms", "mtext", "mrow", "msub", "msup", "msubsup", "mfrac", "msqrt"}
 )
 _MOST_LINKS = 0.8  # share of a menu's characters that are links
-_LEAST_LINKS = 3
+_LEAST_LINKS = 3  # of a header, footer or aside
 _NO_VALUE = frozenset({"hidden", "password", "checkbox", "radio", "image", "file"})
 _BREAK = "\0"  # stands for <br> until white space is collapsed
 _WIDEST = 1000  # columns that a cell spans, at most
@@ -157,7 +157,8 @@ def _is_menu(node: Any) -> bool:
         return False
     links = [len("".join(link.itertext()).strip()) for link in node.iter("a")]
     whole = len("".join("".join(node.itertext()).split()))
-    return len(links) >= _LEAST_LINKS and sum(links) >= whole * _MOST_LINKS
+    least = _LEAST_LINKS if node.tag in _MENUS - {"nav"} else 1
+    return len(links) >= least and sum(links) >= whole * _MOST_LINKS
 
 
 def _is_page_footer(node: Any) -> bool:

@@ -15,7 +15,10 @@ _END_WITH_PARENT = 1  # PR_SET_PDEATHSIG of Linux
 
 
 def output_of(
-    command: Sequence[str], data: bytes = b"", environment: Mapping[str, str] | None = None
+    command: Sequence[str],
+    data: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    seconds: float | None = None,
 ) -> str:
     """Run a program and return its standard output.
 
@@ -25,22 +28,29 @@ def output_of(
         Standard input.
     environment
         Variables to set beside those of this process.
+    seconds
+        Time after which the program is ended; ``None`` sets no limit.
 
     Raises
     ------
     DocumentError
-        If the program fails; the last line of its standard error is the reason.
+        If the program fails; the last line of its standard error is the reason. ``timeout`` if it
+        takes too long.
     """
-    done = subprocess.run(  # noqa: S603
-        command,
-        input=data,
-        capture_output=True,
-        check=False,
-        env={**os.environ, **(environment or {})},
-        preexec_fn=_ending(os.getpid()) if sys.platform == "linux" else None,
-    )
+    name = Path(command[0]).name
+    try:
+        done = subprocess.run(  # noqa: S603
+            command,
+            input=data,
+            capture_output=True,
+            check=False,
+            env={**os.environ, **(environment or {})},
+            preexec_fn=_ending(os.getpid()) if sys.platform == "linux" else None,
+            timeout=seconds,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise DocumentError(f"{name} took longer than {seconds:.0f} s", "timeout") from error
     if done.returncode:
-        name = Path(command[0]).name
         lines = done.stderr.decode("utf-8", "replace").strip().splitlines()
         raise DocumentError(
             f"{name} failed ({lines[-1] if lines else done.returncode})", "malformed"
