@@ -12,17 +12,14 @@ from pathlib import Path
 from twotower.ingest.elements import Limits, ParsedDocument
 from twotower.ingest.loaders import ocr
 from twotower.ingest.loaders.archive import check_archive, load_zip
-from twotower.ingest.loaders.direct import (
-    load_json,
-    load_odt,
-    load_text,
-    load_xls,
-)
+from twotower.ingest.loaders.direct import load_json, load_text
+from twotower.ingest.loaders.excel97 import load_xls
 from twotower.ingest.loaders.ics import load_ics
 from twotower.ingest.loaders.mail import load_eml, load_mbox, load_mhtml, load_msg
 from twotower.ingest.loaders.markup import load_html, load_markdown, load_xml
 from twotower.ingest.loaders.notebook import load_notebook
 from twotower.ingest.loaders.office import load_docx, load_pptx
+from twotower.ingest.loaders.opendocument import load_odp, load_ods, load_odt
 from twotower.ingest.loaders.pandoc import load_epub, load_org, load_rst, load_rtf
 from twotower.ingest.loaders.pdf import load_pdf
 from twotower.ingest.loaders.picture import load_picture
@@ -66,6 +63,8 @@ class Format:
     by_unstructured: bool = False
 
 
+_WORD = (".docx", ".docm", ".dotx", ".dotm")
+_SLIDES = (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm")
 _PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 _CODE = (
     *(".js", ".mjs", ".jsx", ".ts", ".tsx", ".java", ".c", ".h", ".cpp", ".hpp", ".cc", ".cs"),
@@ -81,17 +80,27 @@ _FORMATS = (
     Format("Markdown", (".md", ".markdown"), load_markdown),
     Format("HTML", (".html", ".htm", ".xhtml"), load_html),
     Format("XML", (".xml",), load_xml),
-    Format("Word", (".docx",), load_docx, archive=True, by_unstructured=True),
-    Format("PowerPoint", (".pptx",), load_pptx, archive=True, by_unstructured=True),
-    Format("Excel", (".xlsx", ".xlsm"), load_workbook, archive=True),
-    Format("Excel 97", (".xls",), load_xls, by_unstructured=True),
+    Format(
+        "Word", (".docx", ".docm", ".dotx", ".dotm"), load_docx, archive=True, by_unstructured=True
+    ),
+    Format(
+        "PowerPoint",
+        (".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"),
+        load_pptx,
+        archive=True,
+        by_unstructured=True,
+    ),
+    Format("Excel", (".xlsx", ".xlsm", ".xltx", ".xltm"), load_workbook, archive=True),
+    Format("Excel 97", (".xls", ".xlt"), load_xls),
     Format("Comma-separated", (".csv",), load_delimited),
     Format("Tab-separated", (".tsv",), load_delimited),
     Format("E-mail", (".eml",), load_eml),
     Format("Mailbox", (".mbox",), load_mbox),
     Format("Outlook mail", (".msg",), load_msg, by_unstructured=True),
     Format("E-book", (".epub",), load_epub, archive=True),
-    Format("OpenDocument", (".odt",), load_odt, archive=True, by_unstructured=True),
+    Format("OpenDocument text", (".odt", ".ott"), load_odt, archive=True),
+    Format("OpenDocument sheets", (".ods", ".ots"), load_ods, archive=True),
+    Format("OpenDocument slides", (".odp", ".otp"), load_odp, archive=True),
     Format("Rich text", (".rtf",), load_rtf),
     Format("reStructuredText", (".rst",), load_rst),
     Format("Picture (with OCR)", _PICTURES, load_picture, needs_ocr=True),

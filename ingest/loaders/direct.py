@@ -8,7 +8,7 @@ from typing import Any
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders.plain import elements_of_text
 from twotower.ingest.loaders.text import read_text
-from twotower.ingest.loaders.unstructured import elements_of, parsed, partition
+from twotower.ingest.loaders.unstructured import parsed
 
 
 def load_text(path: Path, _limits: Limits) -> ParsedDocument:
@@ -43,17 +43,3 @@ def json_lines(content: Any) -> Iterator[str]:
         else:
             text = value if isinstance(value, str) else json.dumps(value)
             yield f"{keys}: {text}" if keys else text
-
-
-def load_xls(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read a workbook of Excel 97 to 2003."""
-    from unstructured.partition.xlsx import partition_xlsx
-
-    return parsed("", elements_of(partition(partition_xlsx, filename=str(path)), "none"))
-
-
-def load_odt(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read an OpenDocument text."""
-    from unstructured.partition.odt import partition_odt
-
-    return parsed("", elements_of(partition(partition_odt, filename=str(path)), "guessed"))

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import Any
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders.number_formats import shown
+from twotower.ingest.loaders.ooxml import completed, package, rescued
 from twotower.ingest.loaders.unstructured import elements_of, parsed, partition
-from twotower.retrieval.vocabulary.errors import DocumentError
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
@@ -27,15 +27,27 @@ def load_docx(path: Path, _limits: Limits) -> ParsedDocument:
 
     Tracked insertions, content controls and text boxes are read; tracked deletions are not.
     """
+    return _read(path, _read_word)
+
+
+def _read(path: Path, read: Callable[[io.BytesIO], ParsedDocument]) -> ParsedDocument:
+    """Read a package with its parser; what the parser leaves out or refuses is read as well."""
+    content = package(path)
+    try:
+        document = read(io.BytesIO(content.getvalue()))
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the parsers raise what zip and XML parsers raise
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        return rescued(content, reason)
+    return completed(document, content)
+
+
+def _read_word(source: io.BytesIO) -> ParsedDocument:
     import docx
     from unstructured.partition.docx import partition_docx
 
-    try:
-        document = docx.Document(str(path))
-    except Exception as error:  # python-docx raises what its zip and XML parsers raise
-        raise DocumentError(
-            f"the file is not a valid Word document ({error})", "malformed"
-        ) from error
+    document = docx.Document(source)
     _unwrap(document.element.body)
     _write_equations(document.element.body)
     _fill_merged(document.element.body)
@@ -173,19 +185,24 @@ def _styled(element: Element, levels: dict[str, int]) -> Element:
 
 def load_pptx(path: Path, _limits: Limits) -> ParsedDocument:
     """Read slides with their speaker notes: one page each, with the slide's title as heading."""
+    return _read(path, _read_slides)
+
+
+def _read_slides(source: io.BytesIO) -> ParsedDocument:
     from unstructured.partition.pptx import partition_pptx
 
-    partitions = partition(partition_pptx, filename=str(path), include_slide_notes=True)
-    elements = [*elements_of(partitions, "marked"), *_pictured(path)]
+    content = source.getvalue()
+    partitions = partition(partition_pptx, file=source, include_slide_notes=True)
+    elements = [*elements_of(partitions, "marked"), *_pictured(io.BytesIO(content))]
     pages = sorted({element.page or 0 for element in elements})
     return parsed("", (e for page in pages for e in _slide(elements, page)))
 
 
-def _pictured(path: Path) -> Iterator[Element]:
+def _pictured(source: io.BytesIO) -> Iterator[Element]:
     """Yield the charts of slides as tables, and the descriptions of pictures."""
     import pptx
 
-    for number, slide in enumerate(pptx.Presentation(str(path)).slides, start=1):
+    for number, slide in enumerate(pptx.Presentation(source).slides, start=1):
         for shape in _shapes(slide.shapes):
             if getattr(shape, "has_chart", False):
                 yield from _chart(shape.chart, number)

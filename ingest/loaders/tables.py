@@ -9,11 +9,14 @@ import io
 import re
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import quoteattr
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders.number_formats import shown
+from twotower.ingest.loaders.ooxml import completed, package, rescued
 from twotower.ingest.loaders.text import read_text
 from twotower.retrieval.vocabulary.errors import DocumentError
 
@@ -22,6 +25,14 @@ _SAMPLED = 50  # rows
 _CELLS_MAX = 5_000_000
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?ref="([A-Z0-9:]+)"')
 _MERGED_MAX = 10_000
+_UNSAVED = re.compile(
+    rb"<(?:\w+:)?f\b(?:[^>]*/>|[^>]*>[^<]*</(?:\w+:)?f>)\s*(?:<(?:\w+:)?v\s*(?:/>|></(?:\w+:)?v>))?\s*</(?:\w+:)?c>"
+)
+_STYLES = (
+    '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><numFmts>{}'
+    "</numFmts><fonts><font/></fonts><fills><fill><patternFill/></fill></fills><borders><border/></borders>"
+    "<cellStyleXfs><xf/></cellStyleXfs><cellXfs>{}</cellXfs></styleSheet>"
+)
 
 
 def load_delimited(path: Path, _limits: Limits) -> ParsedDocument:
@@ -36,7 +47,7 @@ def load_delimited(path: Path, _limits: Limits) -> ParsedDocument:
         ]
     except csv.Error as error:
         raise DocumentError(f"the file cannot be read as a table ({error})", "malformed") from error
-    return ParsedDocument(path.stem, tuple(_elements(rows)))
+    return ParsedDocument(path.stem, tuple(rows_to_elements(rows)))
 
 
 def _delimiter(text: str) -> str:
@@ -56,21 +67,66 @@ def load_workbook(path: Path, _limits: Limits) -> ParsedDocument:
 
     Cells are read as the sheet shows them, and a merged cell has its value in each of its cells.
     """
+    content = package(path)
+    try:
+        document = _read_workbook(content)
+    except (DocumentError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - openpyxl refuses much of what other programs write as styles
+        try:
+            document = _read_workbook(_with_plain_styles(content))
+        except Exception as error:  # noqa: BLE001 - and other parts
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+            return rescued(content, reason)
+    return completed(replace(document, title=path.stem), content)
+
+
+def _read_workbook(content: io.BytesIO) -> ParsedDocument:
     import openpyxl
 
-    try:
-        workbook = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (zipfile.BadZipFile, KeyError, ValueError, OSError, EOFError) as error:
-        raise DocumentError(f"the file is not a valid workbook ({error})", "malformed") from error
+    workbook = openpyxl.load_workbook(content, read_only=True, data_only=True)
     elements: list[Element] = []
-    with zipfile.ZipFile(path) as archive:
+    warnings = []
+    with zipfile.ZipFile(content) as archive:
         for sheet in workbook.worksheets:
             sheet.reset_dimensions()  # many programs write a size that is wrong
-            content = list(_elements(_filled(_rows(sheet), _merged(archive, sheet))))
-            if content:
-                elements += [Element(sheet.title, "heading", 1), *content]
+            source = archive.read(sheet._worksheet_path)  # noqa: SLF001 - read-only sheets lack this
+            rows = list(rows_to_elements(filled(_rows(sheet), _merged(source))))
+            if rows:
+                elements += [Element(sheet.title, "heading", 1), *rows]
+            if unsaved := len(_UNSAVED.findall(source)):
+                warnings.append(f"sheet {sheet.title}: {unsaved} formulas without a saved value")
     workbook.close()
-    return ParsedDocument(path.stem, tuple(elements))
+    return ParsedDocument("", tuple(elements), warnings=tuple(warnings))
+
+
+def _with_plain_styles(content: io.BytesIO) -> io.BytesIO:
+    """Copy a workbook with number formats alone as its styles: others do not change the text."""
+    copied = io.BytesIO()
+    with zipfile.ZipFile(content) as archive, zipfile.ZipFile(copied, "w") as copy:
+        for entry in archive.infolist():
+            part = archive.read(entry)
+            is_styles = entry.filename.endswith("styles.xml")
+            copy.writestr(entry.filename, _plain_styles(part) if is_styles else part)
+    return copied
+
+
+def _plain_styles(part: bytes) -> bytes:
+    from lxml import etree
+
+    root = etree.fromstring(part, etree.XMLParser(recover=True, resolve_entities=False))
+    formats = []
+    cells = []
+    for node in root.iter() if root is not None else ():
+        name = node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
+        number = node.get("numFmtId") or "0"
+        if not number.isdigit():
+            number = "0"
+        if name == "numFmt" and (code := node.get("formatCode")):
+            formats.append(f'<numFmt numFmtId="{number}" formatCode={quoteattr(code)}/>')
+        elif name == "xf" and node.getparent().tag.endswith("cellXfs"):
+            cells.append(f'<xf numFmtId="{number}"/>')
+    return _STYLES.format("".join(formats), "".join(cells) or "<xf/>").encode()
 
 
 def _rows(sheet: Any) -> Iterator[list[str]]:
@@ -84,19 +140,18 @@ def _rows(sheet: Any) -> Iterator[list[str]]:
         yield [shown(cell.value, getattr(cell, "number_format", None)) for cell in row]
 
 
-def _merged(archive: zipfile.ZipFile, sheet: Any) -> list[tuple[int, int, int, int]]:
+def _merged(sheet: bytes) -> list[tuple[int, int, int, int]]:
     """List the merged ranges of a sheet: first and last row, first and last column, from 0."""
     from openpyxl.utils import range_boundaries
 
     ranges = []
-    with archive.open(sheet._worksheet_path) as stream:  # noqa: SLF001 - read-only sheets have no ranges
-        for match in _MERGED.finditer(stream.read()):
-            left, top, right, bottom = range_boundaries(match[1].decode("ascii", "replace"))
-            ranges.append((top - 1, bottom - 1, left - 1, right - 1))
+    for match in _MERGED.finditer(sheet):
+        left, top, right, bottom = range_boundaries(match[1].decode("ascii", "replace"))
+        ranges.append((top - 1, bottom - 1, left - 1, right - 1))
     return ranges[:_MERGED_MAX]
 
 
-def _filled(
+def filled(
     rows: Iterator[list[str]], merged: Sequence[tuple[int, int, int, int]]
 ) -> Iterator[list[str]]:
     """Write the value of each merged cell into the rows below and the columns beside it.
@@ -120,7 +175,7 @@ def _filled(
         yield row
 
 
-def _elements(rows: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> Iterator[Element]:
+def rows_to_elements(rows: Sequence[Sequence[str]] | Iterator[Sequence[str]]) -> Iterator[Element]:
     """Divide at empty rows; a block of one column becomes text, a wider one a table."""
     block: list[list[str]] = []
     for row in [*rows, []]:
