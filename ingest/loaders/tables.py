@@ -31,7 +31,8 @@ _UNSAVED = re.compile(
 _STYLES = (
     '<styleSheet xmlns="http://schemas.openxmlformats.org/spreadsheetml/2006/main"><numFmts>{}'
     "</numFmts><fonts><font/></fonts><fills><fill><patternFill/></fill></fills><borders><border/></borders>"
-    "<cellStyleXfs><xf/></cellStyleXfs><cellXfs>{}</cellXfs></styleSheet>"
+    "<cellStyleXfs><xf/></cellStyleXfs><cellXfs>{}</cellXfs>"
+    '<cellStyles><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles></styleSheet>'
 )
 
 
