@@ -90,8 +90,9 @@ class Ingestion:
         """Do the work; see `Pipeline.run`."""
         settings = self._application.settings
         reads = [file for file in self.plan.files if file.action in READ]
-        if reads:  # while the first files are read
-            threading.Thread(target=self._warm_up, daemon=True).start()
+        warm_up = threading.Thread(target=self._warm_up)  # while the first files are read
+        if reads:
+            warm_up.start()
         workers = Workers(
             self._application.parse_workers(),
             settings.parse_seconds,
@@ -104,6 +105,8 @@ class Ingestion:
                     self._outcomes.append(outcome)
                     yield outcome
             finally:
+                if reads:  # a process that ends while the engine loads would be aborted
+                    warm_up.join()
                 paths = {file.source: file.path for file in self.plan.files}
                 Failures(settings.data_dir, self._name).record(
                     [(outcome, paths.get(outcome.source)) for outcome in self._outcomes],

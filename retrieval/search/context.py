@@ -149,7 +149,7 @@ def _passage(number: int, run: _Run) -> Passage:
         text=text,
         source=first.source,
         title=first.title,
-        headings=_shared([chunk.provenance.headings for chunk in run.chunks]),
+        headings=_shared([c.provenance.headings for c in run.chunks if c.provenance.headings]),
         page=first.page,
         page_end=last.page_end,
         chunk_ids=tuple(chunk.id for chunk in run.chunks),

@@ -3,6 +3,7 @@
 import shutil
 import zipfile
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 import docx
@@ -18,6 +19,7 @@ from reportlab.pdfgen.canvas import Canvas
 from twotower.ingest.loaders import FORMATS, ocr
 
 PICTURES = [suffix for suffix, f in FORMATS.items() if f.needs_ocr]
+PAGED = (".pdf", ".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm", ".odp", ".otp")
 TEXT = "The quayside crane lifts phrase{} every Thursday."
 
 
@@ -88,6 +90,27 @@ def write_zip(path: Path, text: str) -> None:
         archive.writestr("cranes/note.txt", text)
 
 
+def write_opendocument(path: Path, text: str, kind: str) -> None:
+    """Write the part of an OpenDocument file that has the text; pandoc writes texts alone."""
+    paragraph = f"<text:p>{text}</text:p>"
+    row = f"<table:table-row><table:table-cell>{paragraph}</table:table-cell></table:table-row>"
+    body = {
+        "text": paragraph,
+        "spreadsheet": f"<table:table>{row}</table:table>",
+        "presentation": f"<draw:page>{paragraph}</draw:page>",
+    }[kind]
+    names = {"office": "office", "text": "text", "table": "table", "draw": "drawing"}
+    spaces = " ".join(
+        f'xmlns:{short}="urn:oasis:names:tc:opendocument:xmlns:{long}:1.0"'
+        for short, long in names.items()
+    )
+    content = f"<office:body><office:{kind}>{body}</office:{kind}></office:body>"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(
+            "content.xml", f"<office:document-content {spaces}>{content}</office:document-content>"
+        )
+
+
 def write_picture(path: Path, text: str) -> None:
     picture = Image.new("RGB", (1600, 200), "white")
     ImageDraw.Draw(picture).text((40, 60), text, "black", font=ImageFont.load_default(48))
@@ -128,7 +151,13 @@ WRITERS = {
     ".msg": write_msg,
     ".zip": write_zip,
     ".epub": by_pandoc,
-    ".odt": by_pandoc,
+    **dict.fromkeys((".docm", ".dotx", ".dotm"), write_docx),
+    **dict.fromkeys((".pptm", ".ppsx", ".ppsm", ".potx", ".potm"), write_pptx),
+    **dict.fromkeys((".xltx", ".xltm"), write_xlsx),
+    ".xlt": write_xls,
+    **dict.fromkeys((".odt", ".ott"), partial(write_opendocument, kind="text")),
+    **dict.fromkeys((".ods", ".ots"), partial(write_opendocument, kind="spreadsheet")),
+    **dict.fromkeys((".odp", ".otp"), partial(write_opendocument, kind="presentation")),
     ".rtf": by_pandoc,
     **dict.fromkeys(PICTURES, write_picture),
 }
@@ -147,7 +176,7 @@ def test_a_file_of_each_format_is_found_by_its_phrase(twotower, tmp_path):
     for suffix in suffixes:
         hits = twotower("search", phrase(suffix), "--mode", "bm25", "--json").json["hits"]
         assert [hit["source"] for hit in hits] == [f"document{suffix}"]
-        assert hits[0]["page"] == (1 if suffix in (".pdf", ".pptx") else None)
+        assert hits[0]["page"] == (1 if suffix in PAGED else None)
 
 
 @pytest.mark.skipif(not ocr.engines("auto"), reason="neither rapidocr nor tesseract is installed")
