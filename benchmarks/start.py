@@ -4,9 +4,9 @@
 
 Ingests the example handbook into a temporary data directory. Then it runs these commands in turn,
 each in a new process with its files in the page cache: `twotower search` in hybrid mode on OpenVINO
-and on torch, a BM25 search, `status`, `--help`, and a Python program that does nothing. Prints
-median and minimum seconds from start to exit, peak memory, and the ratio of each median to that of
-the Python program.
+and on torch, a BM25 search, `status`, `--help`, the ingestion of one small file into a new
+collection, and a Python program that does nothing. Prints median and minimum seconds from start to
+exit, peak memory, and the ratio of each median to that of the Python program.
 """
 
 import argparse
@@ -22,12 +22,14 @@ HANDBOOK = Path(__file__).resolve().parents[1] / "examples" / "handbook"
 SEARCH = ("search", "security token has gone missing, who do I tell", "--limit", "3")
 TWOTOWER = ("-m", "twotower")
 BARE = "python -c pass"
+ONE_FILE = "ingest one small file"
 COMMANDS = {
     "search, openvino": ((*TWOTOWER, *SEARCH), "openvino"),
     "search, torch": ((*TWOTOWER, *SEARCH), "torch"),
     "search --mode bm25": ((*TWOTOWER, *SEARCH, "--mode", "bm25"), "auto"),
     "status": ((*TWOTOWER, "status"), "auto"),
     "--help": ((*TWOTOWER, "--help"), "auto"),
+    ONE_FILE: ((*TWOTOWER, "ingest", "{one}"), "auto"),
     BARE: (("-c", "pass"), "auto"),
 }
 
@@ -54,9 +56,15 @@ def measure(rounds: int) -> dict[str, list[tuple[float, float]]]:
     with tempfile.TemporaryDirectory() as data:
         environment = kept | {"TWOTOWER_DATA_DIR": data}
         run((*TWOTOWER, "ingest", str(HANDBOOK), "--json"), environment)
+        one = Path(data, "one")
+        one.mkdir()
+        (one / "keys.md").write_text("# Keys\n\nThe spare key hangs behind the blue door.\n")
         for turn in range(rounds + 1):
             for name, (arguments, runtime) in COMMANDS.items():
-                result = run(arguments, environment | {"TWOTOWER_RUNTIME": runtime})
+                chosen = environment | {"TWOTOWER_RUNTIME": runtime}
+                if name == ONE_FILE:
+                    chosen["TWOTOWER_DATA_DIR"] = f"{data}/new {turn}"
+                result = run(tuple(part.format(one=one) for part in arguments), chosen)
                 if turn:
                     results[name].append(result)
     return results
