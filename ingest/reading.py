@@ -98,6 +98,7 @@ class Reader:
         self._workers = workers
         self._observer = observer
         self._ahead: deque[_Reading] = deque()
+        self._awaited: PlannedFile | None = None
 
     def results(
         self, files: Sequence[PlannedFile], should_stop: Callable[[], bool]
@@ -127,7 +128,9 @@ class Reader:
     def _ready(self) -> _Reading | None:
         """Wait for the next file in turn; after a second take any that was read."""
         first = self._ahead[0]
-        self._observer.reading(first.file.source)
+        if first.file is not self._awaited:
+            self._awaited = first.file
+            self._observer.reading(first.file.source)
         if not first.future.done():
             wait([first.future], timeout=_PATIENCE)
             self._name_slow_files()

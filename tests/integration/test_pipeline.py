@@ -5,6 +5,7 @@ import pytest
 from twotower.app.services.ingestion import Ingestion
 from twotower.app.settings import load_settings
 from twotower.app.wiring import Application
+from twotower.ingest import reading
 from twotower.ingest.report import IngestObserver
 from twotower.retrieval.index.store.edge import EdgeStore
 from twotower.retrieval.vocabulary.errors import ServiceError
@@ -43,7 +44,8 @@ def test_no_record_is_written_after_a_write_of_chunks_failed(application_and_fol
         assert {outcome.status for outcome in ingestion.run()} == {"added"}
 
 
-def test_a_run_that_should_stop_commits_the_files_in_progress(application_and_folder):
+def test_a_run_that_should_stop_commits_the_files_in_progress(application_and_folder, monkeypatch):
+    monkeypatch.setattr(reading, "_PATIENCE", 60.0)  # however slowly the workers start
     application, folder = application_and_folder
     with Ingestion(application, [folder], "documents") as ingestion:
         outcomes = list(ingestion.run(should_stop=lambda: True))
@@ -91,7 +93,8 @@ def test_an_index_is_built_when_a_collection_reaches_the_threshold(
     assert built == [1]
 
 
-def test_the_observer_receives_the_progress(application_and_folder):
+def test_the_observer_receives_the_progress(application_and_folder, monkeypatch):
+    monkeypatch.setattr(reading, "_PATIENCE", 60.0)
     class Recorder(IngestObserver):
         def __init__(self):
             self.read, self.chunks = [], 0
