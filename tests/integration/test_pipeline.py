@@ -95,6 +95,7 @@ def test_an_index_is_built_when_a_collection_reaches_the_threshold(
 
 def test_the_observer_receives_the_progress(application_and_folder, monkeypatch):
     monkeypatch.setattr(reading, "_PATIENCE", 60.0)
+
     class Recorder(IngestObserver):
         def __init__(self):
             self.read, self.chunks = [], 0
