@@ -29,6 +29,7 @@ from twotower.retrieval.models.runtime.torch_runtime import TorchEncoder
 
 HANDBOOK = Path(__file__).resolve().parents[1] / "examples" / "handbook"
 SAMPLE = 8
+_NAMES = "amber birch coral delta ember fjord grove heron ivory jade kelp lemon".split()
 
 
 def ingest(folder: Path, data_dir: Path) -> tuple[Application, IngestReport, float]:
@@ -50,11 +51,15 @@ def timed(application: Application, folder: Path) -> tuple[IngestReport, float]:
 
 
 def copies(folder: Path, documents: int) -> None:
-    """Fill a folder with ``documents`` copies of the handbook's files."""
+    """Fill a folder with ``documents`` copies of the handbook's files.
+
+    Each has a name of its own, which its passages contain: no vector of another one fits.
+    """
     files = sorted(path for path in HANDBOOK.rglob("*") if path.is_file())
     for number in range(documents):
         source = files[number % len(files)]
-        target = folder / str(number // len(files)) / source.relative_to(HANDBOOK)
+        name = f"{source.stem} {_NAMES[number // len(files)]}{source.suffix}"
+        target = folder / source.relative_to(HANDBOOK).with_name(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)
 
@@ -81,6 +86,7 @@ def throughput(folder: Path) -> None:
             ]
         size = sum(document.size for document in documents)
         _, again = timed(application, folder)
+    assert len(set(texts)) > 0.95 * len(texts), "copies are encoded once: the ratio would be wrong"
     pages = sum(document.pages or 1 for document in documents)
     print(f"{len(documents)} documents, {size / 2**20:.1f} MB, {pages} pages, {len(texts)} chunks")
     rates = [(len(documents), "files"), (pages, "pages"), (len(texts), "chunks")]

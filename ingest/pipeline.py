@@ -7,7 +7,7 @@ searchable, and the next run completes it: `ingest.sync` describes how it finds 
 
 import os
 import time
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -23,6 +23,7 @@ from twotower.ingest.chunking import ChunkSettings
 from twotower.ingest.elements import Limits
 from twotower.ingest.loaders.isolation import Workers
 from twotower.ingest.reading import PreparedDocument, Reader, prepare
+from twotower.ingest.recent import RecentVectors
 from twotower.ingest.report import FileOutcome, IngestObserver, Status
 from twotower.ingest.sync import Plan, PlannedFile
 from twotower.retrieval.index.card import IndexCard
@@ -103,6 +104,7 @@ class Pipeline:
         self._now = now
         self._observer = observer
         self._failure: Exception | None = None
+        self._recent: defaultdict[LegName, RecentVectors] = defaultdict(RecentVectors)
 
     def run(
         self,
@@ -269,7 +271,7 @@ class Pipeline:
         encoded: dict[LegName, list[Vector]] = {}
         with self._timed("encode"):
             for name in self._costly_legs:
-                rows = iter(self._legs[name].encode_passages(texts) if texts else ())
+                rows = iter(self._recent[name].encode(self._legs[name], texts))
                 encoded[name] = [
                     reused[chunk.id][name] if chunk.id in reused else next(rows) for chunk in chunks
                 ]

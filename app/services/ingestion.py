@@ -20,6 +20,7 @@ from twotower.ingest.sync import Plan, plan
 from twotower.retrieval.index.card import IndexCard
 from twotower.retrieval.legs import Leg, Models, create_legs, open_legs
 from twotower.retrieval.models.bm25 import check_language
+from twotower.retrieval.models.languages import AUTO, load_identifier
 from twotower.retrieval.models.model_folder import ModelFolder, count_prompt_tokens
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 
@@ -90,9 +91,10 @@ class Ingestion:
         """Do the work; see `Pipeline.run`."""
         settings = self._application.settings
         reads = [file for file in self.plan.files if file.action in READ]
-        warm_up = threading.Thread(target=self._warm_up)  # while the first files are read
+        warm_ups = [threading.Thread(target=load) for load in (self._warm_up, self._load_languages)]
         if reads:
-            warm_up.start()
+            for warm_up in warm_ups:  # while the first files are read
+                warm_up.start()
         workers = Workers(
             self._application.parse_workers(),
             settings.parse_seconds,
@@ -106,7 +108,8 @@ class Ingestion:
                     yield outcome
             finally:
                 if reads:  # a process that ends while the engine loads would be aborted
-                    warm_up.join()
+                    for warm_up in warm_ups:
+                        warm_up.join()
                 paths = {file.source: file.path for file in self.plan.files}
                 Failures(settings.data_dir, self._name).record(
                     [(outcome, paths.get(outcome.source)) for outcome in self._outcomes],
@@ -117,6 +120,10 @@ class Ingestion:
         """Load the encoder; if that fails, the first group fails with the reason."""
         with suppress(Exception):
             self._encoder.encode_passages(["Warm up."])
+
+    def _load_languages(self) -> None:
+        if self._application.settings.language == AUTO:
+            load_identifier()
 
     def report(self) -> IngestReport:
         """Report what happened so far."""

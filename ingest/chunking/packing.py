@@ -11,6 +11,7 @@ from twotower.ingest.chunking.text import trimmed
 
 _TITLE_SEPARATOR = " > "
 _BEGINNING = 500  # characters of a section that are searched for its headings
+_JOINT_TOKENS = 4  # more than any tokenizer adds where two texts, each counted alone, are joined
 _SHORTEST_HALVED = 4  # characters; a shorter span is not halved even if it is too long in tokens
 
 
@@ -60,9 +61,10 @@ class Packer:
             while last + 1 < len(spans) and used + spans[last + 1].tokens <= room:
                 last += 1
                 used += spans[last].tokens
-            while last > first and not self._fits(spans[first], spans[last], prefix):
+            close = used + _JOINT_TOKENS * (last - first + 2) > room
+            while close and last > first and not self._fits(spans[first], spans[last], prefix):
                 last -= 1
-            if last == first and not self._fits(spans[first], spans[last], prefix):
+            if close and last == first and not self._fits(spans[first], spans[last], prefix):
                 yield from self._halved(spans[first], prefix)
             else:
                 yield replace(spans[first], end=spans[last].end)

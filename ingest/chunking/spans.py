@@ -21,6 +21,7 @@ _CELL_SEPARATOR = " | "
 # Characters that count as one token at least. Real text has 2 to 6 for each token; but a tokenizer
 # makes a single unknown token of a run of any length, such as a hex dump.
 _TOKEN_CHARACTERS = 16
+_REMEMBERED = 64  # texts counted lately: prefixes and column names come again and again
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +52,17 @@ class TokenCounter:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
+        self._counted: dict[str, int] = {}
         self.special: int = tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def count(self, text: str) -> int:
         """Count the tokens of one text."""
-        if not text:
-            return 0
-        encoding = self._tokenizer.encode(text, add_special_tokens=False)
-        return max(len(encoding), _least(text))
+        if text not in self._counted:
+            if len(self._counted) == _REMEMBERED:
+                self._counted.clear()
+            encoding = self._tokenizer.encode(text, add_special_tokens=False) if text else ()
+            self._counted[text] = max(len(encoding), _least(text))
+        return self._counted[text]
 
     def count_each(self, texts: Sequence[str]) -> list[int]:
         """Count the tokens of several texts."""

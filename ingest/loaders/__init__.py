@@ -51,7 +51,7 @@ class Format:
     needs_ocr
         Whether the format is read only where OCR is available.
     by_unstructured
-        Whether the loader uses the parsers of `unstructured`. They take two seconds to import, so
+        Whether the loader uses the parsers of `unstructured`. They take a second to import, so
         workers start with them only where a file needs them.
     """
 
@@ -96,7 +96,7 @@ _FORMATS = (
     Format("Tab-separated", (".tsv",), load_delimited),
     Format("E-mail", (".eml",), load_eml),
     Format("Mailbox", (".mbox",), load_mbox),
-    Format("Outlook mail", (".msg",), load_msg, by_unstructured=True),
+    Format("Outlook mail", (".msg",), load_msg),
     Format("E-book", (".epub",), load_epub, archive=True),
     Format("OpenDocument text", (".odt", ".ott"), load_odt, archive=True),
     Format("OpenDocument sheets", (".ods", ".ots"), load_ods, archive=True),

@@ -23,7 +23,7 @@ if sys.platform == "linux":
 
 
 LOADERS = "twotower.ingest.reading"
-PARSERS = "twotower.ingest.loaders.preload"  # those of `unstructured`, which take 2 s to import
+PARSERS = "twotower.ingest.loaders.preload"  # those of `unstructured`, which take 1 s to import
 
 
 class Workers:

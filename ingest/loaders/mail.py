@@ -14,7 +14,7 @@ from twotower.ingest.loaders.html import read_html
 from twotower.ingest.loaders.markup import page_elements
 from twotower.ingest.loaders.parts import load_part
 from twotower.ingest.loaders.text import decode
-from twotower.ingest.loaders.unstructured import elements_of, parsed, partition
+from twotower.ingest.loaders.unstructured import parsed
 from twotower.retrieval.vocabulary.errors import DocumentError
 
 _DEEPEST = 4  # mails within mails
@@ -54,7 +54,8 @@ class _Mail:
             for inner in part.iter_parts():
                 yield from self._part(inner, depth + 1)  # type: ignore[arg-type]
         elif name:
-            yield from self._attachment(part, name)
+            data = part.get_payload(decode=True)
+            yield from self.attachment(name, data if isinstance(data, bytes) else b"")
         elif part.get_content_type() == "text/html":
             yield from page_elements(_content(part))
         elif part.get_content_maintype() == "text":
@@ -72,14 +73,11 @@ class _Mail:
         elif found:
             yield from found[words.index(max(words))]
 
-    def _attachment(self, part: EmailMessage, name: str) -> Iterator[Element]:
+    def attachment(self, name: str, content: bytes) -> Iterator[Element]:
         """Yield the name of an attachment as a heading, and its text; or name it in a warning."""
         yield Element(f"Attachment: {name}", "heading", 1)
-        data = part.get_payload(decode=True)
         try:
-            document = load_part(
-                name, io.BytesIO(data if isinstance(data, bytes) else b""), self._limits
-            )
+            document = load_part(name, io.BytesIO(content), self._limits)
         except DocumentError as error:
             self.warnings.append(f"attachment {name}: {error}")
             return
@@ -178,21 +176,31 @@ def _header_lines(fields: Iterable[tuple[str, str]]) -> Iterator[Element]:
         yield Element("\n".join(lines), "lines")
 
 
-def load_msg(path: Path, _limits: Limits) -> ParsedDocument:
-    """Read a mail that Outlook saved."""
-    from unstructured.partition.msg import partition_msg
+def load_msg(path: Path, limits: Limits) -> ParsedDocument:
+    """Read a mail that Outlook saved, with its attachments.
 
-    partitions = partition(partition_msg, filename=str(path))
-    if not partitions:
-        return ParsedDocument("", ())
-    metadata = partitions[0].metadata
-    header = _header_lines(
-        (name, ", ".join(value) if isinstance(value, list) else value or "")
-        for name, value in (
-            ("Subject", metadata.subject),
-            ("From", metadata.sent_from),
-            ("To", metadata.sent_to),
-        )
-    )
-    elements = (*header, *elements_of(partitions, "none"))
-    return ParsedDocument(metadata.subject or "", elements)
+    Raises
+    ------
+    DocumentError
+        ``malformed``.
+    """
+    from oxmsg import Message
+
+    try:
+        message = Message.load(str(path))
+        subject = message.subject or ""
+        headers = {"From": message.sender or "", **message.message_headers, "Subject": subject}
+        headers.setdefault("To", ", ".join(r.email_address for r in message.recipients))
+        attachments = [(a.file_name or "unknown", a.file_bytes or b"") for a in message.attachments]
+        page, text = message.html_body or "", message.body or ""
+    except Exception as error:  # whatever the parser raises on a broken file
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise DocumentError(f"the file is not an Outlook mail ({reason})", "malformed") from error
+    mail = _Mail(limits)
+    elements = [
+        *_header_lines((name, headers.get(name, "")) for name in _HEADERS),
+        *(page_elements(page) if page.strip() else _paragraphs(text)),
+    ]
+    for name, content in attachments:
+        elements += mail.attachment(name, content)
+    return ParsedDocument(subject, tuple(elements), warnings=tuple(mail.warnings))

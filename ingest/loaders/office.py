@@ -2,6 +2,7 @@
 
 import io
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from dataclasses import replace
@@ -10,7 +11,8 @@ from typing import Any
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders.number_formats import shown
-from twotower.ingest.loaders.ooxml import completed, package, rescued
+from twotower.ingest.loaders.ooxml import package
+from twotower.ingest.loaders.ooxml_text import completed, rescued
 from twotower.ingest.loaders.unstructured import elements_of, parsed, partition
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
@@ -18,19 +20,20 @@ _M = "{http://schemas.openxmlformats.org/officeDocument/2006/math}"
 _LISTS_OF_NOTES = frozenset({"footnotes", "endnotes", "comments"})
 _NOTES = _LISTS_OF_NOTES | {"header", "footer"}
 _BASES = 20  # styles that a style is based on, one after another, at most
+_HEADING_WORDS = 12  # at most, of a heading that no style marks
 _BODY_LEVEL = 9  # outline level of body text
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 
 
-def load_docx(path: Path, _limits: Limits) -> ParsedDocument:
+def load_docx(path: Path, limits: Limits) -> ParsedDocument:
     """Read a Word document; paragraphs with a heading style become headings of the style's level.
 
     Tracked insertions, content controls and text boxes are read; tracked deletions are not.
     """
-    return _read(path, _read_word)
+    return _read(path, limits, _read_word)
 
 
-def _read(path: Path, read: Callable[[io.BytesIO], ParsedDocument]) -> ParsedDocument:
+def _read(path: Path, limits: Limits, read: Callable[[io.BytesIO], ParsedDocument]) -> ParsedDocument:
     """Read a package with its parser; what the parser leaves out or refuses is read as well."""
     content = package(path)
     try:
@@ -40,7 +43,7 @@ def _read(path: Path, read: Callable[[io.BytesIO], ParsedDocument]) -> ParsedDoc
     except Exception as error:  # noqa: BLE001 - the parsers raise what zip and XML parsers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         return rescued(content, reason)
-    return completed(document, content)
+    return completed(document, content, limits)
 
 
 def _read_word(source: io.BytesIO) -> ParsedDocument:
@@ -51,16 +54,15 @@ def _read_word(source: io.BytesIO) -> ParsedDocument:
     _unwrap(document.element.body)
     _write_equations(document.element.body)
     _fill_merged(document.element.body)
-    levels = _heading_levels(document)
+    _name_default_style(document)
+    levels = _heading_levels(document) or _emphasised(document)
     notes = tuple(_notes(document))
     content = io.BytesIO()
     document.save(content)
     content.seek(0)
     partitions = partition(partition_docx, file=content)
     title = (document.core_properties.title or "").strip()
-    elements = elements_of(partitions, "marked" if levels else "guessed")
-    if levels:
-        elements = (_styled(element, levels) for element in elements)
+    elements = (_styled(element, levels) for element in elements_of(partitions))
     return parsed(title, iter((*elements, *notes)))
 
 
@@ -142,6 +144,37 @@ def _notes(document: Any) -> Iterator[Element]:
                 yield Element(text, "note")
 
 
+def _name_default_style(document: Any) -> None:
+    """Name the style of paragraphs that name none; the parser searches all styles for each."""
+    from docx.enum.style import WD_STYLE_TYPE
+
+    default = document.styles.element.default_for(WD_STYLE_TYPE.PARAGRAPH)
+    if default is None or default.styleId is None:
+        return
+    for paragraph in document.element.body.iter(f"{_W}p"):
+        if paragraph.pPr is None or paragraph.pPr.pStyle is None:
+            paragraph.style = default.styleId
+
+
+def _emphasised(document: Any) -> dict[str, int]:
+    """Take short paragraphs in bold or large letters for headings, where no style marks any."""
+    sizes: Counter[float] = Counter()
+    found = {}
+    for paragraph in document.paragraphs:
+        runs = [run for run in paragraph.runs if run.text.strip()]
+        size = min((run.font.size.pt for run in runs if run.font.size), default=0.0)
+        sizes[size] += len(paragraph.text)
+        text = paragraph.text.strip()
+        if runs and len(text.split()) <= _HEADING_WORDS and text[-1] not in ".,;:":
+            found[text] = (size, all(run.bold for run in runs))
+    usual = max(sizes, key=lambda size: sizes[size], default=0.0)
+    return {
+        text: 1 if size > usual > 0 else 2
+        for text, (size, bold) in found.items()
+        if bold or size > usual > 0
+    }
+
+
 def _heading_levels(document: Any) -> dict[str, int]:
     levels = {}
     known: dict[str, int] = {}
@@ -183,9 +216,9 @@ def _styled(element: Element, levels: dict[str, int]) -> Element:
     return replace(element, kind="text", level=0) if element.kind == "heading" else element
 
 
-def load_pptx(path: Path, _limits: Limits) -> ParsedDocument:
+def load_pptx(path: Path, limits: Limits) -> ParsedDocument:
     """Read slides with their speaker notes: one page each, with the slide's title as heading."""
-    return _read(path, _read_slides)
+    return _read(path, limits, _read_slides)
 
 
 def _read_slides(source: io.BytesIO) -> ParsedDocument:
@@ -193,7 +226,7 @@ def _read_slides(source: io.BytesIO) -> ParsedDocument:
 
     content = source.getvalue()
     partitions = partition(partition_pptx, file=source, include_slide_notes=True)
-    elements = [*elements_of(partitions, "marked"), *_pictured(io.BytesIO(content))]
+    elements = [*elements_of(partitions), *_pictured(io.BytesIO(content))]
     pages = sorted({element.page or 0 for element in elements})
     return parsed("", (e for page in pages for e in _slide(elements, page)))
 

@@ -12,6 +12,7 @@ from twotower.ingest.loaders.programs import output_of
 from twotower.ingest.loaders.text import read_text
 from twotower.retrieval.vocabulary.errors import DocumentError
 
+_TEMPLATE = Path(__file__).with_name("pandoc.html")  # pandoc's own takes it half its time
 _NO_TITLE = "-"  # pandoc puts it where a document has none
 # pandoc takes far longer than linear time on some text. Ordinary text takes a tenth of this.
 _SECONDS = 2.0
@@ -70,7 +71,7 @@ def _read(kind: str, content: bytes) -> ParsedDocument:
     """Convert a document; pandoc's sandbox reads no other file, such as one that it includes."""
     import pypandoc
 
-    command = [pypandoc.get_pandoc_path(), "--sandbox", "--standalone", "--wrap=none"]
+    command = [pypandoc.get_pandoc_path(), "--sandbox", f"--template={_TEMPLATE}", "--wrap=none"]
     # Its search for the ends of quotations takes quadratic time.
     kind = f"{kind}-smart" if kind in ("org", "rst") else kind
     command += [f"--from={kind}", "--to=html5", f"--metadata=pagetitle:{_NO_TITLE}"]

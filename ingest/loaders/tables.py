@@ -16,7 +16,8 @@ from xml.sax.saxutils import quoteattr
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
 from twotower.ingest.loaders.number_formats import shown
-from twotower.ingest.loaders.ooxml import completed, package, rescued
+from twotower.ingest.loaders.ooxml import package
+from twotower.ingest.loaders.ooxml_text import completed, rescued
 from twotower.ingest.loaders.text import read_text
 from twotower.retrieval.vocabulary.errors import DocumentError
 
@@ -63,7 +64,7 @@ def _delimiter(text: str) -> str:
     return max(_DELIMITERS, key=agreement)
 
 
-def load_workbook(path: Path, _limits: Limits) -> ParsedDocument:
+def load_workbook(path: Path, limits: Limits) -> ParsedDocument:
     """Read an Excel workbook: each sheet gets a heading, each formula is its saved value.
 
     Cells are read as the sheet shows them, and a merged cell has its value in each of its cells.
@@ -79,7 +80,7 @@ def load_workbook(path: Path, _limits: Limits) -> ParsedDocument:
         except Exception as error:  # noqa: BLE001 - and other parts
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
             return rescued(content, reason)
-    return completed(replace(document, title=path.stem), content)
+    return completed(replace(document, title=path.stem), content, limits)
 
 
 def _read_workbook(content: io.BytesIO) -> ParsedDocument:

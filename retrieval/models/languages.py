@@ -1,5 +1,6 @@
 """The language of a text, among those whose words the engine's BM25 stems."""
 
+import threading
 from functools import cache
 from typing import Any
 
@@ -20,6 +21,8 @@ _SURE = 0.7  # probability
 _READ = 2000  # characters
 _SHORTEST = 20  # characters of a text whose language is told
 
+_LOADING = threading.Lock()
+
 STEMMED = tuple(sorted(set(_STEMMED.values())))
 
 
@@ -31,8 +34,18 @@ def language_of(text: str) -> str:
     return _STEMMED.get(code, DEFAULT) if probability >= _SURE else DEFAULT
 
 
-@cache
+def load_identifier() -> None:
+    """Load the model now; it takes half a second."""
+    _identifier()
+
+
 def _identifier() -> Any:
+    with _LOADING:
+        return _loaded()
+
+
+@cache
+def _loaded() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier  # noqa: PLC0415 - imports slowly
 
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
