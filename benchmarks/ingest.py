@@ -29,7 +29,7 @@ from twotower.retrieval.models.runtime.torch_runtime import TorchEncoder
 
 HANDBOOK = Path(__file__).resolve().parents[1] / "examples" / "handbook"
 SAMPLE = 8
-_NAMES = "amber birch coral delta ember fjord grove heron ivory jade kelp lemon".split()
+_NAMES = ("amber", "birch", "coral", "delta", "ember", "fjord", "grove", "heron", "ivory", "jade")
 
 
 def ingest(folder: Path, data_dir: Path) -> tuple[Application, IngestReport, float]:
@@ -58,7 +58,8 @@ def copies(folder: Path, documents: int) -> None:
     files = sorted(path for path in HANDBOOK.rglob("*") if path.is_file())
     for number in range(documents):
         source = files[number % len(files)]
-        name = f"{source.stem} {_NAMES[number // len(files)]}{source.suffix}"
+        tens, ones = divmod(number // len(files), len(_NAMES))
+        name = f"{source.stem} {_NAMES[tens]} {_NAMES[ones]}{source.suffix}"
         target = folder / source.relative_to(HANDBOOK).with_name(name)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source, target)

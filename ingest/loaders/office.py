@@ -21,6 +21,7 @@ _LISTS_OF_NOTES = frozenset({"footnotes", "endnotes", "comments"})
 _NOTES = _LISTS_OF_NOTES | {"header", "footer"}
 _BASES = 20  # styles that a style is based on, one after another, at most
 _HEADING_WORDS = 12  # at most, of a heading that no style marks
+_BODY_POINTS = 11.0  # size of letters, where a run has none of its own
 _BODY_LEVEL = 9  # outline level of body text
 _FALLBACK = "{http://schemas.openxmlformats.org/markup-compatibility/2006}Fallback"
 
@@ -33,16 +34,18 @@ def load_docx(path: Path, limits: Limits) -> ParsedDocument:
     return _read(path, limits, _read_word)
 
 
-def _read(path: Path, limits: Limits, read: Callable[[io.BytesIO], ParsedDocument]) -> ParsedDocument:
+def _read(
+    path: Path, limits: Limits, read: Callable[[io.BytesIO], ParsedDocument]
+) -> ParsedDocument:
     """Read a package with its parser; what the parser leaves out or refuses is read as well."""
     content = package(path)
     try:
-        document = read(io.BytesIO(content.getvalue()))
+        document = read(content.stream())
     except MemoryError:
         raise
     except Exception as error:  # noqa: BLE001 - the parsers raise what zip and XML parsers raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        return rescued(content, reason)
+        document = rescued(content, reason)
     return completed(document, content, limits)
 
 
@@ -162,16 +165,16 @@ def _emphasised(document: Any) -> dict[str, int]:
     found = {}
     for paragraph in document.paragraphs:
         runs = [run for run in paragraph.runs if run.text.strip()]
-        size = min((run.font.size.pt for run in runs if run.font.size), default=0.0)
+        size = min((run.font.size.pt if run.font.size else _BODY_POINTS for run in runs), default=0)
         sizes[size] += len(paragraph.text)
         text = paragraph.text.strip()
         if runs and len(text.split()) <= _HEADING_WORDS and text[-1] not in ".,;:":
             found[text] = (size, all(run.bold for run in runs))
     usual = max(sizes, key=lambda size: sizes[size], default=0.0)
     return {
-        text: 1 if size > usual > 0 else 2
+        text: 1 if size > usual else 2
         for text, (size, bold) in found.items()
-        if bold or size > usual > 0
+        if bold or size > usual
     }
 
 

@@ -5,17 +5,16 @@ charts, diagrams, headers, drop-down lists, descriptions of pictures, layouts, e
 module reads every part of a package, whatever its kind, and adds what the parser did not find.
 """
 
-import io
 import posixpath
 import re
 import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
 from twotower.ingest.elements import Element, Limits, ParsedDocument
+from twotower.ingest.loaders.ooxml import UNREADABLE, Package
 from twotower.ingest.loaders.parts import load_part
 from twotower.retrieval.vocabulary.errors import DocumentError
 from twotower.retrieval.vocabulary.text import normalised
@@ -49,26 +48,24 @@ _WORD = re.compile(r"[^\W_]{3,}")
 _SPACES = frozenset({"tab", "br", "cr", "ptab"})
 _THREADED = "[Threaded comment]"  # begins a copy of the comment for old versions of Excel
 _EMBEDDED = ("/package", "/oleObject")  # ends of the types of relations to embedded files
-_UNREADABLE = (zipfile.BadZipFile, zlib.error, OSError, EOFError, RuntimeError, NotImplementedError)
 _MOST_NAMES = 5  # in one warning
 
 
-def completed(document: ParsedDocument, content: io.BytesIO, limits: Limits) -> ParsedDocument:
+def completed(document: ParsedDocument, package: Package, limits: Limits) -> ParsedDocument:
     """Add the paragraphs of a package that have words which the document lacks, as notes.
 
     On a slide they follow the text of their slide. Embedded files that a loader reads come last,
     each under its name.
     """
     known = {word for element in document.elements for word in _words(element.text)}
-    warnings = [*document.warnings]
-    with zipfile.ZipFile(content) as archive:
-        elements = [*document.elements, *_unknown(_notes(archive, warnings), known)]
-        elements.sort(key=_page)
+    warnings = [*package.warnings, *document.warnings]
+    with zipfile.ZipFile(package.stream()) as archive:
+        elements = sorted((*document.elements, *_unknown(_notes(archive), known)), key=_page)
         elements += _embedded(archive, limits, warnings)
     return replace(document, elements=tuple(elements), warnings=tuple(warnings))
 
 
-def rescued(content: io.BytesIO, reason: str) -> ParsedDocument:
+def rescued(package: Package, reason: str) -> ParsedDocument:
     """Read the paragraphs of a package that its parser refuses.
 
     Raises
@@ -76,12 +73,12 @@ def rescued(content: io.BytesIO, reason: str) -> ParsedDocument:
     DocumentError
         ``malformed``, with the parser's reason, if there are none.
     """
-    warnings = [f"headings and tables: not read, because the file is unusual ({reason})"]
-    with zipfile.ZipFile(content) as archive:
-        elements = [replace(e, kind="text") for e in dict.fromkeys(_notes(archive, warnings))]
+    with zipfile.ZipFile(package.stream()) as archive:
+        elements = [replace(note, kind="text") for note in dict.fromkeys(_notes(archive))]
     if not elements:
         raise DocumentError(f"the file cannot be read ({reason})", "malformed")
-    return ParsedDocument("", tuple(sorted(elements, key=_page)), warnings=tuple(warnings))
+    warning = f"headings and tables: not read, because the file is unusual ({reason})"
+    return ParsedDocument("", tuple(elements), warnings=(warning,))
 
 
 def _page(element: Element) -> float:
@@ -100,7 +97,7 @@ def _words(text: str) -> list[str]:
     return _WORD.findall(normalised(text).casefold())
 
 
-def _notes(archive: zipfile.ZipFile, warnings: list[str]) -> Iterator[Element]:
+def _notes(archive: zipfile.ZipFile) -> Iterator[Element]:
     """Yield every paragraph, string, cell and text attribute of a package, part by part."""
     pages = _pages_of_parts(archive)
     for name in sorted(archive.namelist(), key=_in_order):
@@ -109,12 +106,7 @@ def _notes(archive: zipfile.ZipFile, warnings: list[str]) -> Iterator[Element]:
         template = _TEMPLATES.search(f"/{name}") is not None
         if template and name not in pages:
             continue  # a layout that no slide uses
-        try:
-            part = archive.read(name)
-        except _UNREADABLE as error:
-            warnings.append(f"part {name} of the file: not read, because it is damaged ({error})")
-            continue
-        for text in _paragraphs_of(part, template):
+        for text in _paragraphs_of(archive.read(name), template):
             yield Element(text, "note", page=pages.get(name))
 
 
@@ -155,10 +147,7 @@ def _relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]
 
 
 def _content(archive: zipfile.ZipFile, name: str) -> bytes:
-    try:
-        return archive.read(name)
-    except (KeyError, *_UNREADABLE):
-        return b""
+    return archive.read(name) if name in archive.NameToInfo else b""
 
 
 def _root(part: bytes) -> Any:
@@ -240,9 +229,7 @@ def _local(node: Any) -> str:
     return node.tag.rpartition("}")[2] if isinstance(node.tag, str) else ""
 
 
-def _embedded(
-    archive: zipfile.ZipFile, limits: Limits, warnings: list[str]
-) -> Iterator[Element]:
+def _embedded(archive: zipfile.ZipFile, limits: Limits, warnings: list[str]) -> Iterator[Element]:
     """Yield the files that are embedded as objects; the data of charts are not among them."""
     unread: dict[str, list[str]] = {}  # names by reason
     for name in _names_of_embedded(archive):
@@ -250,7 +237,7 @@ def _embedded(
         try:
             with archive.open(name) as content:
                 document = load_part(shown, content, limits)
-        except (DocumentError, KeyError, *_UNREADABLE) as error:
+        except (DocumentError, KeyError, *UNREADABLE) as error:
             unread.setdefault(str(error), []).append(shown)
             continue
         yield Element(shown, "heading", 1)
@@ -262,7 +249,7 @@ def _embedded(
 
 
 def _names_of_embedded(archive: zipfile.ZipFile) -> dict[str, None]:
-    names = {}
+    names: dict[str, None] = {}
     for rels in archive.namelist():
         folder, _, name = rels.rpartition("/_rels/")
         if not name.endswith(".rels") or folder.endswith("charts"):

@@ -71,15 +71,15 @@ def load_workbook(path: Path, limits: Limits) -> ParsedDocument:
     """
     content = package(path)
     try:
-        document = _read_workbook(content)
+        document = _read_workbook(content.stream())
     except (DocumentError, MemoryError):
         raise
     except Exception:  # noqa: BLE001 - openpyxl refuses much of what other programs write as styles
         try:
-            document = _read_workbook(_with_plain_styles(content))
+            document = _read_workbook(_with_plain_styles(content.stream()))
         except Exception as error:  # noqa: BLE001 - and other parts
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            return rescued(content, reason)
+            document = rescued(content, reason)
     return completed(replace(document, title=path.stem), content, limits)
 
 

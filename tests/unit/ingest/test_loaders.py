@@ -2,6 +2,7 @@ from email.message import EmailMessage
 from pathlib import Path
 
 import pytest
+from aspose.email_foss.msg import MapiMessage
 
 from twotower.ingest.elements import Limits
 from twotower.ingest.loaders import FORMATS, load
@@ -183,6 +184,31 @@ def mail_with(
     for name, data in attachments:
         message.add_attachment(data, maintype="application", subtype="octet-stream", filename=name)
     return message
+
+
+def test_attachments_of_outlook_mail_are_read_and_others_named(read, tmp_path):
+    message = MapiMessage.create("Cranes", "Two offers are attached.")
+    message.add_attachment("offer.txt", b"The second offer is for 40 tonnes.")
+    message.add_attachment("drawing.dwg", b"x")
+    message.save(str(tmp_path / "a.msg"))
+    document = read(tmp_path / "a.msg")
+    texts = [element.text for element in document.elements]
+    assert texts[1:] == [
+        "Two offers are attached.",
+        "Attachment: offer.txt",
+        "The second offer is for 40 tonnes.",
+        "Attachment: drawing.dwg",
+    ]
+    assert (document.title, document.warnings) == (
+        "Cranes",
+        ("attachment drawing.dwg: no loader reads '.dwg' files",),
+    )
+
+
+def test_a_file_that_is_no_outlook_mail_is_refused_in_one_line(read, tmp_path):
+    (tmp_path / "a.msg").write_bytes(b"not a mail")
+    with pytest.raises(DocumentError, match="not an Outlook mail"):
+        read(tmp_path / "a.msg")
 
 
 def test_attachments_are_read_as_parts_of_the_mail_and_others_named(read, tmp_path):
