@@ -91,8 +91,9 @@ def load_eml(path: Path, limits: Limits) -> ParsedDocument:
     The standard library reads them: `unstructured` refuses forwarded messages and unknown
     charsets, and gives a mail without a date the date of its file.
     """
-    message = _parsed(path.read_bytes())
-    if not (message.keys() or message.get_payload()):
+    data = path.read_bytes()
+    message = _parsed(data)
+    if not message.keys() and (b"\0" in data or not message.get_payload()):
         raise DocumentError("the file is not a mail", "malformed")
     mail = _Mail(limits)
     elements = tuple(mail.message(message))

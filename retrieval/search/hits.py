@@ -24,6 +24,7 @@ from twotower.retrieval.vocabulary.documents import Chunk, Provenance
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 from twotower.retrieval.vocabulary.ranking import Scored
 
+_LEAST_READ = 20  # passages; so that few hits have all their copies named
 _RERANK_BATCH = 16  # passages between two checks of the time budget
 _MAX_DEPTH = int(OPTIONS["depth"].most or 0)
 
@@ -269,7 +270,7 @@ def _kept(
         What is kept, as far as it is needed, and the copies of each passage by its id.
     """
     enough = options.candidates if options.diversity else options.limit
-    read = 2 * enough
+    read = max(2 * enough, _LEAST_READ)
     while True:
         best = ranking[:read]
         chunks.read([item.id for item in best])

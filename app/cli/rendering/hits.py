@@ -46,7 +46,8 @@ def print_result(result: SearchResult, retriever: Retriever, *, explain: bool, f
         _print_hit(console, hit, retriever.matches(question, hit.chunk.text), explain, full)
     if result.out_of_time:
         console.print("Reranking stopped early: its time was up.", style="yellow")
-    console.print(f"{len(hits)} hits in {result.seconds:.2f} s", style="dim", highlight=False)
+    count = "1 hit" if len(hits) == 1 else f"{len(hits)} hits"
+    console.print(f"{count} in {result.seconds:.2f} s", style="dim", highlight=False)
 
 
 def _print_hit(

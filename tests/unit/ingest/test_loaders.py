@@ -205,6 +205,12 @@ def test_attachments_of_outlook_mail_are_read_and_others_named(read, tmp_path):
     )
 
 
+def test_a_binary_file_is_no_mail(read, tmp_path):
+    (tmp_path / "a.eml").write_bytes(b"\0PK broken")
+    with pytest.raises(DocumentError, match="the file is not a mail"):
+        read(tmp_path / "a.eml")
+
+
 def test_a_file_that_is_no_outlook_mail_is_refused_in_one_line(read, tmp_path):
     (tmp_path / "a.msg").write_bytes(b"not a mail")
     with pytest.raises(DocumentError, match="not an Outlook mail"):
