@@ -3,7 +3,7 @@
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,11 +77,18 @@ def run(
 
 def rank_documents(hits: Sequence[Hit], judgements: Mapping[str, int]) -> dict[str, float]:
     """Score each document by its best passage; a page as well, if a judgement names the page."""
+    places = ((hit.chunk.provenance.source, hit.chunk.provenance.page) for hit in hits)
+    return rank_places(places, judgements)
+
+
+def rank_places(
+    places: Iterable[tuple[str, int | None]], judgements: Mapping[str, int]
+) -> dict[str, float]:
+    """Score documents, or pages that the judgements name, by their first place in a ranking."""
     best: dict[str, float] = {}
-    for hit in hits:
-        where = hit.chunk.provenance
-        page = f"{where.source}#page={where.page}"
-        best.setdefault(page if page in judgements else where.source, 1.0 / hit.rank)
+    for rank, (source, number) in enumerate(places, start=1):
+        page = f"{source}#page={number}"
+        best.setdefault(page if page in judgements else source, 1.0 / rank)
     return best
 
 

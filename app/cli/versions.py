@@ -16,7 +16,7 @@ from twotower.app.cli.common import (
 from twotower.app.cli.rendering.copies import end_with
 from twotower.app.cli.rendering.output import print_json, waiting
 from twotower.app.cli.rendering.progress import counting
-from twotower.app.services import versions
+from twotower.app.services import learning, versions
 from twotower.retrieval.vocabulary.errors import ServiceError, TwoTowerError
 
 ForceOption = Annotated[
@@ -62,9 +62,15 @@ def reindex(
 @commands.command()
 @reported
 def rollback(collection: CollectionOption = None) -> None:
-    """Make the version before the last re-indexing live again."""
+    """Remove the newest question map, or go back to the version before.
+
+    The version before is the one before the last re-indexing; another rollback goes back again.
+    """
     application = load_application(collection=collection)
     name = application.settings.collection
+    if removed := learning.forget_map(application, name):
+        print(f"question map {removed.number} of '{name}' was removed; its version stays live")
+        return
     live = application.catalog.rollback(name).live
     print(f"version {live} of '{name}' is live")
 

@@ -7,6 +7,7 @@ from twotower.app.services import evaluation, versions
 from twotower.app.services.copies import Built
 from twotower.app.services.ingestion import Ingestion
 from twotower.app.services.jobs import Job
+from twotower.app.services.learning import Learned, learn_map
 from twotower.app.services.workspace import Workspace
 from twotower.app.wiring import Application
 from twotower.evaluation.dataset import Dataset
@@ -77,20 +78,35 @@ def evaluate(
     """
 
     def work(job: Job) -> tuple[Dataset, list[SystemResult]]:
-        done = 0
-
-        def progress(what: str, count: int, total: int) -> None:
-            nonlocal done
-            if job.should_stop():
-                raise ServiceError("the measurement was stopped, so there is no result")
-            done = count + (done if what == job.what else 0)
-            job.report(what, done, total)
-
+        progress = _counting(job)
         with evaluation.bench(workspace.application, None, queries, name, progress) as bench:
             base = workspace.application.options(bench.retriever.card.search, {})
             return bench.dataset, evaluation.run_systems(bench, choose(base), progress)
 
     return workspace.jobs.start("evaluate", f"Measuring on {queries.parent.name}", work)
+
+
+def train(workspace: Workspace, name: str, queries: Path) -> Job:
+    """Start learning a question map from labelled questions; the job's result is a `Learned`."""
+
+    def work(job: Job) -> Learned:
+        return learn_map(workspace.application, name, queries, _counting(job))
+
+    return workspace.jobs.start("train", f"Learning from {queries.parent.name}", work)
+
+
+def _counting(job: Job) -> Callable[[str, int, int], None]:
+    """Return a function that counts the units of each step, and ends a job that is cancelled."""
+    done = 0
+
+    def progress(what: str, count: int, total: int) -> None:
+        nonlocal done
+        if job.should_stop():
+            raise ServiceError("this was stopped, so there is no result")
+        done = count + (done if what == job.what else 0)
+        job.report(what, done, total)
+
+    return progress
 
 
 class _JobObserver(IngestObserver):

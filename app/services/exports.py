@@ -27,6 +27,7 @@ def search_json(result: SearchResult) -> dict[str, Any]:
         "answerable": result.judgement.answerable,
         "probability": result.judgement.probability,
         "ignored_phrases": list(result.ignored_phrases),
+        "question_map": result.question_map,
         "out_of_time": result.out_of_time,
         "hits": [hit_json(hit) for hit in result.hits],
     }

@@ -5,6 +5,7 @@ from typing import Any
 
 from twotower.app.wiring import Application
 from twotower.retrieval.index.card import IndexCard
+from twotower.retrieval.models.question_map import QuestionMap
 from twotower.retrieval.vocabulary.errors import TwoTowerError
 
 
@@ -69,8 +70,26 @@ def _built_with(card: IndexCard, application: Application) -> dict[str, Any]:
         "matches_settings": card.encoder.fingerprint == application.model().fingerprint,
         "legs": [leg.name for leg in card.legs],
         "dimension": card.encoder.dimension,
+        "question_map": _question_map(card),
         "quantization": card.quantization,
         "on_disk": card.on_disk,
         "chunking": dict(card.chunking),
         "bm25_avg_len": card.bm25.avg_len,
     }
+
+
+def _question_map(card: IndexCard) -> dict[str, Any] | None:
+    """Describe the newest question map."""
+    newest = max((leg.maps[-1] for leg in card.legs if leg.maps), key=_number, default=None)
+    if newest is None:
+        return None
+    return {
+        "number": newest.number,
+        "learned_at": newest.learned_at,
+        "learned_from": dict(newest.learned_from),
+        "verdict": dict(newest.verdict),
+    }
+
+
+def _number(question_map: QuestionMap) -> int:
+    return question_map.number

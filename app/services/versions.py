@@ -81,7 +81,8 @@ def reindex(
 
 
 def _with_tuning(card: IndexCard, present: IndexCard) -> IndexCard:
-    """Keep the tuned options and the calibrations: they stay valid for the same legs."""
+    """Keep what was learned for the same legs: tuned options, calibrations, question maps."""
+    card = card.with_maps({leg.name: leg.maps for leg in present.legs})
     return replace(card, search=present.search, calibrations=present.calibrations)
 
 

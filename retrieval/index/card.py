@@ -7,6 +7,7 @@ from typing import Any
 from twotower.retrieval.index.store.protocol import Quantization, VectorSpec
 from twotower.retrieval.models.bm25 import Bm25Settings
 from twotower.retrieval.models.model_folder import ModelFolder
+from twotower.retrieval.models.question_map import QuestionMap
 from twotower.retrieval.vocabulary.errors import IndexMismatch
 from twotower.retrieval.vocabulary.vectors import VectorKind
 
@@ -77,6 +78,8 @@ class LegCard:
         Identity of the maker of the vectors: vectors with equal fingerprints are comparable.
     made_by
         Settings of the maker: shown to people, and enough to make the leg again.
+    maps
+        Versions of the question map of a dense leg, the newest last; they change no passage.
     """
 
     name: str
@@ -84,6 +87,31 @@ class LegCard:
     dimension: int | None
     fingerprint: str
     made_by: Mapping[str, Any]
+    maps: tuple[QuestionMap, ...] = ()
+
+    @classmethod
+    def from_payload(cls, payload: Mapping[str, Any]) -> "LegCard":
+        """Read a leg's entry back."""
+        maps = tuple(QuestionMap(**each) for each in payload.get("maps", ()))
+        return cls(**{**payload, "maps": maps})
+
+    @property
+    def question_map(self) -> QuestionMap | None:
+        """The question map in use: the newest one.
+
+        Raises
+        ------
+        IndexMismatch
+            If it was learned for another encoder.
+        """
+        newest = self.maps[-1] if self.maps else None
+        if newest and newest.encoder != self.fingerprint:
+            raise IndexMismatch(
+                f"the question map {newest.number} was learned for another encoder than that of "
+                f"the leg '{self.name}': run `twotower rollback` to remove it, then "
+                "`twotower train` to learn it again"
+            )
+        return newest
 
     @property
     def spec(self) -> VectorSpec:
@@ -137,6 +165,11 @@ class IndexCard:
     def leg(self, name: str) -> LegCard | None:
         """Find a leg by its name."""
         return next((leg for leg in self.legs if leg.name == name), None)
+
+    def with_maps(self, maps: Mapping[str, tuple[QuestionMap, ...]]) -> "IndexCard":
+        """Return the card with other question maps for the legs that are named."""
+        legs = (replace(leg, maps=maps.get(leg.name, leg.maps)) for leg in self.legs)
+        return replace(self, legs=tuple(legs))
 
     @property
     def specs(self) -> list[VectorSpec]:
@@ -199,7 +232,7 @@ class IndexCard:
         if schema < SCHEMA:
             payload = _from_schema_3(payload)
         return cls(
-            legs=tuple(LegCard(**leg) for leg in payload["legs"]),
+            legs=tuple(LegCard.from_payload(leg) for leg in payload["legs"]),
             chunking=dict(payload["chunking"]),
             search=dict(payload["search"]),
             calibrations={

@@ -99,6 +99,7 @@ class Collection:
 
     def write_card(self, card: IndexCard) -> None:
         """Write the card: before the first chunk, and after tuning or calibration."""
+        self.writes += 1  # retrievers that were made for the old card are stale
         self.store.upsert([Point(_CARD_ID, card.to_payload())])
         if self.ledger is not None:
             self.ledger.add_card(card.to_payload())

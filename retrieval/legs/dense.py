@@ -13,6 +13,7 @@ from twotower.retrieval.legs.protocol import LegQuery, Models
 from twotower.retrieval.models.encoder import Encoder
 from twotower.retrieval.models.legibility import is_latin, is_legible
 from twotower.retrieval.models.model_folder import load_tokenizer
+from twotower.retrieval.models.question_map import mapped
 from twotower.retrieval.vocabulary.documents import Chunk
 from twotower.retrieval.vocabulary.vectors import Vectors
 
@@ -59,6 +60,8 @@ class DenseLeg:
     def __init__(self, card: LegCard, encoder: Encoder) -> None:
         self.card = card
         self._encoder = encoder
+        self._map = card.question_map
+        self._matrix: Vectors | None = None
         self._sample: Vectors | None = None
         self._tokenizer: Tokenizer | None = None
 
@@ -88,10 +91,18 @@ class DenseLeg:
         if not texts:
             return []
         rows = self._encoder.encode_questions(texts)
+        if self._map is not None:
+            if self._matrix is None:
+                self._matrix = self._map.matrix
+            rows = mapped(rows, self._matrix)
         return [
             self._query(row, collection, self._trust(text))
             for text, row in zip(texts, rows, strict=True)
         ]
+
+    def moved(self, query: LegQuery, vector: Vectors, collection: Collection) -> DenseQuery:
+        """Return a query of this leg with another vector, as a map that is tried gives it."""
+        return self._query(vector, collection, query.trust)
 
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float

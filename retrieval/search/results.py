@@ -177,6 +177,8 @@ class SearchResult:
         Whether the hits answer the question.
     ignored_phrases
         Texts in quotes that no passage contains, so that the search did not require them.
+    question_map
+        Version of the question map that the question's vector went through, if any.
     out_of_time
         True where reranking stopped early, because its time was up.
     seconds
@@ -188,5 +190,6 @@ class SearchResult:
     hits: tuple[Hit, ...]
     judgement: Judgement = field(default_factory=Judgement)
     ignored_phrases: tuple[str, ...] = ()
+    question_map: int | None = None
     out_of_time: bool = False
     seconds: float = 0.0

@@ -9,7 +9,7 @@ from twotower.retrieval.legs.protocol import Leg
 from twotower.retrieval.search.candidates import Searcher
 from twotower.retrieval.search.explain import Explainer
 from twotower.retrieval.search.hits import HitSelector
-from twotower.retrieval.search.options import NO_RERANKER, SearchOptions
+from twotower.retrieval.search.options import HYBRID, NO_RERANKER, SearchOptions
 from twotower.retrieval.search.phrases import narrowed
 from twotower.retrieval.search.rerank import Reranker
 from twotower.retrieval.search.results import SearchResult, Sentence
@@ -112,7 +112,7 @@ class Retriever:
             for candidates in found
         )
         return [
-            replace(result, ignored_phrases=ignored)
+            replace(result, ignored_phrases=ignored, question_map=self._map_used(options))
             for result, (_, ignored) in zip(results, filters, strict=True)
         ]
 
@@ -137,6 +137,10 @@ class Retriever:
         """Find the words of a passage that share a BM25 term with the question: offsets."""
         bm25 = self._explainer.bm25
         return list(bm25.matches(question, text)) if bm25 else []
+
+    def _map_used(self, options: SearchOptions) -> int | None:
+        maps = (leg.question_map for leg in self.card.legs if options.mode in (HYBRID, leg.name))
+        return max((used.number for used in maps if used), default=None)
 
     def _checked(self, question: str) -> str:
         question = normalised(question).strip()

@@ -10,7 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from twotower.app.example import QUERIES
-from twotower.app.services.background import evaluate
+from twotower.app.services.background import evaluate, train
 from twotower.app.services.evaluation import systems
 from twotower.app.services.jobs import Job
 from twotower.evaluation.dataset import Dataset
@@ -23,6 +23,7 @@ from twotower.ui.components.notices import show_error
 from twotower.ui.components.settings import MODES, RERANKS, describe_search
 from twotower.ui.resources import workspace
 from twotower.ui.safe import label, plain
+from twotower.ui.views.learning import show_learned
 
 
 def show() -> None:
@@ -34,6 +35,7 @@ def show() -> None:
 def _show(name: str) -> None:
     _show_form(name)
     show_job("evaluate", _show_results)
+    show_job("train", show_learned)
 
 
 def _question_sets(name: str) -> dict[str, Path]:
@@ -75,13 +77,19 @@ def _show_form(name: str) -> None:
             list(RERANKS),
             format_func=lambda kind: RERANKS[kind],
         )
-        pressed = st.button(
-            "Measure",
-            type="primary",
-            icon=":material/play_arrow:",
-            disabled=bool(workspace().jobs.active()),
-        )
-    if not pressed:
+        busy = bool(workspace().jobs.active())
+        with st.container(horizontal=True):
+            pressed = st.button(
+                "Measure", type="primary", icon=":material/play_arrow:", disabled=busy
+            )
+            learn = st.button(
+                "Learn from these questions",
+                icon=":material/school:",
+                disabled=busy,
+                help="Learns to move questions towards the passages that answer them, in seconds. "
+                "Kept only if hybrid search gains on questions held out; the index stays.",
+            )
+    if not (pressed or learn):
         return
     try:
         queries = sets.get(chosen) or workspace().access.folder(folder)
@@ -89,6 +97,9 @@ def _show_form(name: str) -> None:
             queries /= "queries.jsonl"
     except TwoTowerError as error:  # shown beside the box; the rest of the page stays
         show_error(error)
+        return
+    if learn:
+        train(workspace(), name, queries)
         return
     if not modes:
         st.info("Choose at least one search method.", icon=":material/info:")

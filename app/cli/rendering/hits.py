@@ -46,6 +46,8 @@ def print_result(result: SearchResult, retriever: Retriever, *, explain: bool, f
         _print_hit(console, hit, retriever.matches(question, hit.chunk.text), explain, full)
     if result.out_of_time:
         console.print("Reranking stopped early: its time was up.", style="yellow")
+    if explain and result.question_map is not None:
+        console.print(f"The question's vector went through question map {result.question_map}.")
     count = "1 hit" if len(hits) == 1 else f"{len(hits)} hits"
     console.print(f"{count} in {result.seconds:.2f} s", style="dim", highlight=False)
 

@@ -40,8 +40,22 @@ def print_status(state: dict[str, Any]) -> None:
         )
     console.print(table)
     for entry in state["collections"]:
+        if entry.get("question_map"):
+            console.print(_map_line(entry), soft_wrap=True, markup=False)
+    for entry in state["collections"]:
         if "error" in entry:
             print(f"error: {textwrap.shorten(entry['error'], 500)}", file=sys.stderr)
+
+
+def _map_line(entry: dict[str, Any]) -> str:
+    learned = entry["question_map"]
+    hybrid = learned["verdict"]["ndcg@10"]["hybrid"]
+    number, day = learned["number"], learned["learned_at"][:10]
+    return (
+        f"{entry['name']}: question map {number}, learned on {day} "
+        f"from {sum(learned['learned_from'].values())} questions (nDCG@10 of hybrid search "
+        f"{hybrid['before']:.3f} before, {hybrid['after']:.3f} with it, on questions held out)"
+    )
 
 
 def _runtime(runtime: dict[str, Any]) -> str:

@@ -218,6 +218,21 @@ def test_the_example_can_be_evaluated(full):
     assert len(page.get("vega_lite_chart")) == 2
 
 
+def test_learning_from_the_example_says_that_it_does_not_pay(full):
+    page = full.page("quality")
+    button(page, "Learn from these questions").click()
+    run(page)
+    job = full.workspace.jobs.of("train")[-1]
+    while job.active:
+        time.sleep(0.2)
+    page = full.page("quality")
+    assert "No gain is shown in hybrid search, so nothing was kept" in text_of(page)
+    assert list(page.dataframe[0].value["Search method"]) == ["Hybrid", "Meaning", "Words"]
+    assert len(page.get("vega_lite_chart")) == 1
+    button(page, "Close").click()
+    assert not run(page).dataframe
+
+
 def test_a_folder_without_questions_is_refused(full, tmp_path):
     page = full.page("quality")
     page.selectbox[0].set_value("A folder on this machine")
@@ -312,7 +327,8 @@ def test_a_collection_open_in_another_process_is_shown_as_busy(full):
 
 
 @pytest.mark.parametrize(
-    ("view", "kind"), [("documents", "ingest"), ("quality", "evaluate"), ("index", "reindex")]
+    ("view", "kind"),
+    [("documents", "ingest"), ("quality", "evaluate"), ("quality", "train"), ("index", "reindex")],
 )
 def test_a_running_job_shows_its_progress_and_can_be_cancelled(full, view, kind):
     begun = threading.Event()
@@ -344,7 +360,8 @@ def test_a_running_job_shows_its_progress_and_can_be_cancelled(full, view, kind)
 
 
 @pytest.mark.parametrize(
-    ("view", "kind"), [("documents", "ingest"), ("quality", "evaluate"), ("index", "reindex")]
+    ("view", "kind"),
+    [("documents", "ingest"), ("quality", "evaluate"), ("quality", "train"), ("index", "reindex")],
 )
 def test_a_failed_job_shows_one_line(full, view, kind):
     def work(_job):

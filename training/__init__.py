@@ -1,0 +1,1 @@
+"""Learning: labelled questions and text in, better question vectors and towers out."""
