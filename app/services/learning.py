@@ -29,6 +29,7 @@ from twotower.training.question_map import folds, learn
 from twotower.training.verdict import FEWEST_QUESTIONS, Comparison, Verdict
 
 Progress = Callable[[str, int, int], None]  # step, units just done, all units (0: unknown)
+Learner = Callable[[Vectors, Vectors, Vectors], Vectors]
 
 _PARTS = 5
 _REPEATS = 5
@@ -92,7 +93,7 @@ def learn_map(
     with application.catalog.open(name) as collection:
         known = frozenset(record.source for record in collection.documents())
         dataset = read_dataset(file, known)
-        trial = _Trial(application, collection, dataset, progress)
+        trial = MapTrial(application, collection, dataset, progress)
         verdict = trial.verdict()
         kept = trial.keep(verdict) if verdict.pays else {}
     unknown = dataset.unknown_documents + dataset.unknown_questions
@@ -115,8 +116,16 @@ def forget_map(application: Application, name: str) -> QuestionMap | None:
     return removed
 
 
-class _Trial:
-    """The questions of one collection, encoded once, and searched with one map after another."""
+class MapTrial:
+    """The questions of one collection, encoded once, and searched with one map after another.
+
+    Parameters
+    ----------
+    learner
+        Function that learns a map from questions, targets and passages; see `learn`.
+    repeats
+        How often the questions are divided; ``None`` chooses by their number.
+    """
 
     def __init__(
         self,
@@ -124,8 +133,12 @@ class _Trial:
         collection: Collection,
         dataset: Dataset,
         progress: Progress,
+        learner: Learner = learn,
+        repeats: int | None = None,
     ) -> None:
         self._progress = progress
+        self._learner = learner
+        self._repeats = repeats
         self._collection = collection
         self._card: IndexCard = collection.card()
         unmapped = self._card.with_maps({leg.name: () for leg in self._card.legs})
@@ -167,7 +180,7 @@ class _Trial:
     def verdict(self) -> Verdict:
         """Compare no map with maps that were learned from other questions."""
         count = len(self._ids)
-        repeats = min(_REPEATS, max(1, round(_MEASURED / count)))
+        repeats = self._repeats or min(_REPEATS, max(1, round(_MEASURED / count)))
         before = self._measured(self._queries)
         after: dict[str, Scores] = {mode: np.zeros(count) for mode in before}
         done = "measuring on questions held out"
@@ -202,7 +215,7 @@ class _Trial:
         return kept
 
     def _learned(self, leg: str, rows: np.ndarray) -> Vectors:
-        return learn(
+        return self._learner(
             self._questions[leg][rows], self._targets[leg][rows], self._passages[leg].vectors
         )
 

@@ -53,7 +53,8 @@ def _question_sets(name: str) -> dict[str, Path]:
 def _show_form(name: str) -> None:
     st.markdown(
         "Measure how well search works for your own questions. Label hits on the Search page, or "
-        "choose a folder of labelled questions. Each search method answers all questions."
+        "choose a folder of labelled questions. Each search method answers all questions. Search "
+        "can also learn from them."
     )
     sets = _question_sets(name)
     other = "A folder on this machine"
