@@ -4,7 +4,8 @@
 
 For each data set and each variant it prints nDCG@10 of hybrid and dense search with the map, on
 questions that the map was not learned from (five parts), and p of the paired randomisation test
-against no map. The settings of the product stand first.
+against no map. The settings of the product stand first. Last comes the time of a search with the
+map, divided by that of one without, question by question in turn.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from twotower.app.services.evaluation import bench
+from twotower.app.services.evaluation import Bench, bench
 from twotower.app.services.learning import Learner, MapTrial
 from twotower.app.settings import load_settings
 from twotower.app.wiring import Application
@@ -30,6 +31,7 @@ from twotower.training.question_map import DEFAULT, MapSettings, learn
 _SENTENCE = re.compile(r"(?<=[.!?])\s+")
 _MOST_PAIRS = 2000  # from the text alone
 _RESAMPLES = 5
+_TIMED, _ROUNDS = 200, 3  # questions, and searches of each
 
 
 def variants(pairs: dict[str, tuple[Vectors, Vectors]]) -> Iterator[tuple[str, Learner]]:
@@ -143,6 +145,28 @@ def measure(application: Application, folder: Path) -> None:
                 f"{modes[m].after:.4f} {modes[m].p:6.3f}" for m in ("hybrid", "dense")
             )
             print(f"{name:34}  {columns}  {time.perf_counter() - start:7.1f}", flush=True)
+        search_time(application, opened)
+
+
+def search_time(application: Application, opened: Bench) -> None:
+    """Print the time of searches with a map, divided by that of searches without."""
+    trial = MapTrial(application, opened.collection, opened.dataset, _quiet, repeats=1)
+    trial.keep(trial.verdict())
+    retrievers = opened.retriever, application.retriever(opened.collection)
+    assert [r.card.legs[0].question_map is None for r in retrievers] == [True, False]
+    texts = [opened.dataset.questions[id] for id in opened.dataset.judged][:_TIMED]
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for number in range(_ROUNDS * len(texts)):
+        pairs = [*zip(seconds, retrievers, strict=True)]
+        for own, retriever in pairs if number % 2 else pairs[::-1]:
+            start = time.perf_counter()
+            retriever.retrieve(texts[number % len(texts)])
+            own.append(time.perf_counter() - start)
+    without, with_map = (float(np.median(own)) for own in seconds)
+    print(
+        f"median search {1000 * without:.2f} ms without, {1000 * with_map:.2f} ms with the map: "
+        f"ratio {with_map / without:.3f}"
+    )
 
 
 def _quiet(_what: str, _count: int, _total: int) -> None:

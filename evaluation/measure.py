@@ -93,7 +93,9 @@ def rank_places(
 
 
 def compute_measures(
-    rankings: Mapping[str, Mapping[str, float]], judged: Judgements
+    rankings: Mapping[str, Mapping[str, float]],
+    judged: Judgements,
+    measures: Sequence[str] = MEASURES,
 ) -> dict[str, Scores]:
     """Compute each measure for each judged question, in the order of the judgements.
 
@@ -113,15 +115,16 @@ def compute_measures(
         raise MissingExtra(
             "evaluation needs the extra 'eval': run `make install`, or pip install 'twotower[eval]'"
         ) from error
-    objects = {
+    known = {
         "ndcg@10": ir_measures.nDCG @ 10,
         "recall@10": ir_measures.R @ 10,
         "recall@100": ir_measures.R @ 100,
         "mrr@10": ir_measures.RR @ 10,
     }
+    objects = {name: known[name] for name in measures}
     index = {id: number for number, id in enumerate(judged)}
     names = {measure: name for name, measure in objects.items()}
-    scores = {name: np.zeros(len(index)) for name in MEASURES}
+    scores = {name: np.zeros(len(index)) for name in measures}
     relevance = {id: dict(scores) for id, scores in judged.items()}
     runs = {id: dict(ranking) or {"": 0.0} for id, ranking in rankings.items()}
     for metric in ir_measures.iter_calc(list(objects.values()), relevance, runs):

@@ -31,23 +31,25 @@ class TermQuery:
     foreign
         Terms of other languages than the question's. They can be found as well, but a passage does
         not lack them.
+    total_idf
+        Sum of ``query weight * idf``, by which a BM25 score is divided.
     """
 
     vector: SparseVector
     idf: Mapping[int, float] = field(default_factory=dict)
     added_words: Mapping[int, str] = field(default_factory=dict)
     foreign: frozenset[int] = frozenset()
+    total_idf: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        pairs = zip(self.vector.indices, self.vector.values, strict=True)
+        total = sum(v * self.idf.get(term, 0.0) for term, v in pairs if term not in self.foreign)
+        object.__setattr__(self, "total_idf", total)  # every candidate is divided by it
 
     @property
     def trust(self) -> float:
         """See `LegQuery.trust`: BM25 compares words of any language as they are written."""
         return 1.0
-
-    @property
-    def total_idf(self) -> float:
-        """Sum of ``query weight * idf``, by which a BM25 score is divided."""
-        pairs = zip(self.vector.indices, self.vector.values, strict=True)
-        return sum(v * self.idf.get(term, 0.0) for term, v in pairs if term not in self.foreign)
 
     @property
     def added(self) -> tuple[tuple[str, float], ...]:
