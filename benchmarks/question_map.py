@@ -134,7 +134,12 @@ def measure(application: Application, folder: Path) -> None:
         print(f"{'':34} hybrid      p    dense      p  seconds")
         for number, (name, learner) in enumerate(variants(pairs)):
             trial = MapTrial(
-                application, opened.collection, opened.dataset, _quiet, learner, repeats=1
+                application,
+                opened.collection,
+                {"labels": opened.dataset},
+                _quiet,
+                learner,
+                repeats=1,
             )
             start = time.perf_counter()
             modes = trial.verdict().modes
@@ -150,7 +155,7 @@ def measure(application: Application, folder: Path) -> None:
 
 def search_time(application: Application, opened: Bench) -> None:
     """Print the time of searches with a map, divided by that of searches without."""
-    trial = MapTrial(application, opened.collection, opened.dataset, _quiet, repeats=1)
+    trial = MapTrial(application, opened.collection, {"labels": opened.dataset}, _quiet, repeats=1)
     trial.keep(trial.verdict())
     retrievers = opened.retriever, application.retriever(opened.collection)
     assert [r.card.legs[0].question_map is None for r in retrievers] == [True, False]

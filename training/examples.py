@@ -22,6 +22,8 @@ class Examples:
     ----------
     questions
         Texts, each once.
+    sources
+        Where each question was found first, such as ``labels``.
     judged
         For each question, the grades of documents and pages (``rules.pdf``, ``rules.pdf#page=3``);
         0 is not relevant.
@@ -33,28 +35,34 @@ class Examples:
     """
 
     questions: tuple[str, ...]
+    sources: tuple[str, ...]
     judged: tuple[Mapping[str, int], ...]
     repeated: int = 0
     contradicting: int = 0
 
 
-def examples_of(dataset: Dataset) -> Examples:
-    """Collect the labelled questions of a data set; the same question is kept once."""
+def examples_of(datasets: Mapping[str, Dataset]) -> Examples:
+    """Collect the labelled questions of data sets by source; the same question is kept once."""
     merged: dict[str, dict[str, int]] = {}
-    shown: dict[str, str] = {}
+    shown: dict[str, tuple[str, str]] = {}
     repeated = contradicting = 0
-    for id, labels in dataset.judged.items():
-        text = dataset.questions[id]
+    found = (
+        (source, dataset.questions[id], labels)
+        for source, dataset in datasets.items()
+        for id, labels in dataset.judged.items()
+    )
+    for source, text, labels in found:
         key = " ".join(normalised(text).casefold().split())
-        shown.setdefault(key, text)
+        shown.setdefault(key, (text, source))
         repeated += key in merged
         own = merged.setdefault(key, {})
         for place, grade in labels.items():
             contradicting += own.get(place, grade) != grade
             own[place] = min(own.get(place, grade), grade)
     kept = {key: labels for key, labels in merged.items() if max(labels.values(), default=0) > 0}
-    questions = tuple(shown[key] for key in kept)
-    return Examples(questions, tuple(kept.values()), repeated, contradicting)
+    questions = tuple(shown[key][0] for key in kept)
+    sources = tuple(shown[key][1] for key in kept)
+    return Examples(questions, sources, tuple(kept.values()), repeated, contradicting)
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ COMMANDS = {
     "status": ("status", "Show the collections, the engine and the encoder."),
     "eval": ("evaluation", "Measure retrieval on labelled questions."),
     "tune": ("evaluation", "Find the best search options on labelled questions."),
-    "train": ("train", "Learn from labelled questions; what was learned is kept if it pays."),
+    "train": ("train", "Learn from labelled questions, and keep what pays."),
     "reindex": ("versions", "Build a collection again with the present settings."),
     "rollback": ("versions", "Remove the newest question map, or go back to the version before."),
     "gc": ("versions", "Remove old versions and unused compiled models."),

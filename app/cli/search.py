@@ -11,6 +11,8 @@ from twotower.app.cli.rendering import hits as render
 from twotower.app.cli.rendering.output import print_json, waiting
 from twotower.app.cli.search_options import FilterOption, with_search_options
 from twotower.app.services import exports
+from twotower.app.services.clicks import Clicks
+from twotower.app.services.labels import label_location
 from twotower.retrieval.search.context import build_context
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 from twotower.retrieval.vocabulary.filters import parse_filters
@@ -53,6 +55,9 @@ def search(
         retriever = application.retriever(opened, where=where, **options)
         with waiting("searching", as_json):
             result = retriever.retrieve(question, explain=explain)
+        settings = application.settings
+        clicks = Clicks(settings.data_dir, settings.collection, enabled=settings.click_log)
+        clicks.record(result.question, [label_location(hit.chunk) for hit in result.hits])
         if context is not None:
             built = build_context(result.hits, context, application.token_counter(opened))
             render.print_context(built, as_json)

@@ -86,13 +86,23 @@ def evaluate(
     return workspace.jobs.start("evaluate", f"Measuring on {queries.parent.name}", work)
 
 
-def train(workspace: Workspace, name: str, queries: Path) -> Job:
-    """Start learning a question map from labelled questions; the job's result is a `Learned`."""
+def train(workspace: Workspace, name: str, queries: Path | None) -> Job:
+    """Start learning a question map; the job's result is a `Learned`.
+
+    Parameters
+    ----------
+    queries
+        Labelled questions; ``None`` learns from the labels and clicks of the collection.
+    """
 
     def work(job: Job) -> Learned:
         return learn_map(workspace.application, name, queries, _counting(job))
 
-    return workspace.jobs.start("train", f"Learning from {queries.parent.name}", work)
+    return workspace.jobs.start(
+        "train",
+        f"Learning from {queries.parent.name if queries else 'your labels and clicks'}",
+        work,
+    )
 
 
 def _counting(job: Job) -> Callable[[str, int, int], None]:

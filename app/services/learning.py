@@ -1,5 +1,6 @@
 """Learning the question map of a collection from labelled questions, with an honest verdict."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from twotower.app.services.clicks import Clicks
 from twotower.app.services.labels import Labels
 from twotower.app.threads import usable_cores
 from twotower.app.wiring import Application, utc_now
@@ -30,6 +32,8 @@ from twotower.training.verdict import FEWEST_QUESTIONS, Comparison, Verdict
 
 Progress = Callable[[str, int, int], None]  # step, units just done, all units (0: unknown)
 Learner = Callable[[Vectors, Vectors, Vectors], Vectors]
+
+SOURCES = ("labels", "clicks")  # of labelled questions that a person gives while searching
 
 _PARTS = 5
 _REPEATS = 3
@@ -61,25 +65,44 @@ class Learned:
     unknown: int = 0
 
 
-def labelled(application: Application, name: str, queries: Path | None) -> Path:
-    """Return the file of labelled questions: the one given, or the labels made on the page.
+def datasets_of(
+    application: Application,
+    name: str,
+    queries: Path | None,
+    known: frozenset[str],
+    sources: Sequence[str] = SOURCES,
+) -> dict[str, Dataset]:
+    """Return the labelled questions by source: a file, or the labels and clicks of the collection.
 
     Raises
     ------
     ConfigurationError
-        If no file is given and there are no labels.
+        If no file is given and there are neither labels nor clicks.
     """
-    own = Labels(application.settings.data_dir, name)
-    if queries is None and not own.read():
+    if queries is not None:
+        return {"labels": read_dataset(queries, known)}
+    settings = application.settings
+    labels = Labels(settings.data_dir, name)
+    found = {}
+    if "labels" in sources and any(max(own.values(), default=0) for own in labels.read().values()):
+        found["labels"] = read_dataset(labels.queries, known)
+    clicks = Clicks(settings.data_dir, name, enabled=False).dataset()
+    if "clicks" in sources and clicks.judged:
+        found["clicks"] = clicks
+    if not found:
         raise ConfigurationError(
             f"there are no labelled questions for collection '{name}': label hits on the page "
             "(`twotower ui`, Label hits), or name a file with --queries"
         )
-    return queries or own.queries
+    return found
 
 
 def learn_map(
-    application: Application, name: str, queries: Path | None, progress: Progress
+    application: Application,
+    name: str,
+    queries: Path | None,
+    progress: Progress,
+    sources: Sequence[str] = SOURCES,
 ) -> Learned:
     """Learn the question map, measure it on questions held out, and keep it if hybrid gains.
 
@@ -90,14 +113,13 @@ def learn_map(
     ConfigurationError
         If there are too few questions, or the collection has no dense leg.
     """
-    file = labelled(application, name, queries)
     with application.catalog.open(name) as collection:
         known = frozenset(record.source for record in collection.documents())
-        dataset = read_dataset(file, known)
-        trial = MapTrial(application, collection, dataset, progress)
+        datasets = datasets_of(application, name, queries, known, sources)
+        trial = MapTrial(application, collection, datasets, progress)
         verdict = trial.verdict()
         kept = trial.keep(verdict) if verdict.pays else {}
-    unknown = dataset.unknown_documents + dataset.unknown_questions
+    unknown = sum(d.unknown_documents + d.unknown_questions for d in datasets.values())
     return Learned(verdict, trial.examples, kept, unknown)
 
 
@@ -132,7 +154,7 @@ class MapTrial:
         self,
         application: Application,
         collection: Collection,
-        dataset: Dataset,
+        datasets: Mapping[str, Dataset],
         progress: Progress,
         learner: Learner = learn,
         repeats: int | None = None,
@@ -161,7 +183,7 @@ class MapTrial:
             id: (source, pages[0])
             for id, source, pages in zip(first.ids, first.sources, first.pages, strict=True)
         }
-        self.examples = _answerable(examples_of(dataset), first)
+        self.examples = _answerable(examples_of(datasets), first)
         self._ids = [str(number) for number in range(len(self.examples.questions))]
         progress("encoding questions", 0, 0)
         self._queries: Sequence[Query] = self._searcher.encode(
@@ -204,7 +226,7 @@ class MapTrial:
                 number,
                 leg.card.fingerprint,
                 utc_now().isoformat(timespec="seconds"),
-                {"labels": len(self._ids)},
+                dict(Counter(self.examples.sources)),
                 *encoded(matrix),
                 verdict.to_json(),
             )
@@ -268,5 +290,6 @@ def _answerable(examples: Examples, passages: Passages) -> Examples:
     return replace(
         examples,
         questions=tuple(examples.questions[number] for number in kept),
+        sources=tuple(examples.sources[number] for number in kept),
         judged=tuple(examples.judged[number] for number in kept),
     )

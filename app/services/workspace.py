@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from twotower.app.services.access import Access
+from twotower.app.services.clicks import Clicks
 from twotower.app.services.documents import Documents
 from twotower.app.services.jobs import Jobs
 from twotower.app.services.labels import Labels
@@ -39,6 +40,10 @@ class Workspace:
     def labels(self, name: str) -> Labels:
         """Return the relevance labels of a collection."""
         return Labels(self.settings.data_dir, name)
+
+    def clicks(self, name: str) -> Clicks:
+        """Return the click log of a collection."""
+        return Clicks(self.settings.data_dir, name, enabled=self.settings.click_log)
 
     def close(self) -> None:
         """Stop the jobs and release the collections."""

@@ -211,6 +211,11 @@ class SearchSettings(Group):
     max_question_chars: int = _setting(
         10_000, "Maximum number of characters in a question; a longer question is refused.", ge=1
     )
+    click_log: bool = _setting(
+        False,
+        "Recording of questions and opened hits in a file in the data directory, from which "
+        "`twotower train` learns.",
+    )
 
 
 class LlmSettings(Group):

@@ -66,12 +66,21 @@ def _details(
     views = {"around": "Surrounding text", "why": "Why this hit"}
     if where.boxes:
         views = {"page": page, **views}
+    widget = f"view-{key}-{hit.chunk.id}"
+
+    def opened() -> None:
+        if st.session_state[widget] is not None:
+            shown = [label_location(other.chunk) for other in searched.result.hits]
+            clicks = workspace().clicks(name)
+            clicks.record(searched.result.question, shown, label_location(hit.chunk))
+
     chosen = st.segmented_control(
         f"More about hit {hit.rank}",
         list(views),
         format_func=lambda view: views[view],
-        key=f"view-{key}-{hit.chunk.id}",
+        key=widget,
         label_visibility="collapsed",
+        on_change=opened,
     )
     try:
         if chosen == "page":

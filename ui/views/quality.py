@@ -100,7 +100,8 @@ def _show_form(name: str) -> None:
         show_error(error)
         return
     if learn:
-        train(workspace(), name, queries)
+        own = queries == workspace().labels(name).queries
+        train(workspace(), name, None if own else queries)
         return
     if not modes:
         st.info("Choose at least one search method.", icon=":material/info:")

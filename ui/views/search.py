@@ -7,6 +7,7 @@ from markupsafe import Markup
 from streamlit.delta_generator import DeltaGenerator
 
 from twotower.app.services.exports import search_json, to_csv, to_markdown
+from twotower.app.services.labels import label_location
 from twotower.app.services.searching import MarkedResult
 from twotower.retrieval.vocabulary.errors import TwoTowerError
 from twotower.ui.components.compare import show_compared
@@ -72,11 +73,21 @@ def _show_results(name: str, question: str, choice: SearchChoice) -> None:
             "search_off",
         )
         return
+    _record_search(name, searched)
     head = st.container(horizontal=True, vertical_alignment="center")
     _show_summary(searched, head)
     _show_ranking(name, searched, choice)
     with head:  # after the hits, which the visitor waits for
         _show_export(searched)
+
+
+def _record_search(name: str, searched: MarkedResult) -> None:
+    """Write a search to the click log, once: the page runs again with each press of a button."""
+    result = searched.result
+    shown = [label_location(hit.chunk) for hit in result.hits]
+    if st.session_state.get("recorded") != (name, result.question, shown):
+        st.session_state["recorded"] = (name, result.question, shown)
+        workspace().clicks(name).record(result.question, shown)
 
 
 def _show_ranking(name: str, searched: MarkedResult, choice: SearchChoice) -> None:

@@ -1,13 +1,17 @@
 """Output of `twotower train`: what was learned, and whether it pays."""
 
+import dataclasses
+import textwrap
 from collections.abc import Iterator
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
-from twotower.app.cli.rendering.output import print_json
+from twotower.app.cli.rendering.output import harmless, print_json
 from twotower.app.services.learning import Learned
-from twotower.training.verdict import DECIDES
+from twotower.app.services.training_data import TrainingData
+from twotower.training.verdict import DECIDES, FEWEST_QUESTIONS
 
 
 def print_learned(name: str, learned: Learned, as_json: bool) -> None:
@@ -27,7 +31,7 @@ def print_learned(name: str, learned: Learned, as_json: bool) -> None:
         )
         return
     console = Console(highlight=False)
-    for line in _counts(learned):
+    for line in _warnings(examples.repeated, examples.contradicting, learned.unknown):
         console.print(line, style="yellow")
     repeats = f", {verdict.repeats} times" if verdict.repeats > 1 else ""
     table = Table(
@@ -59,11 +63,39 @@ def print_learned(name: str, learned: Learned, as_json: bool) -> None:
         console.print("Hybrid search does not gain: nothing was kept.")
 
 
-def _counts(learned: Learned) -> Iterator[str]:
-    examples = learned.examples
-    if examples.repeated:
-        yield f"{examples.repeated} questions occur more than once: their labels were put together."
-    if examples.contradicting:
-        yield f"{examples.contradicting} labels contradict another one: the lower grade counts."
-    if learned.unknown:
-        yield f"{learned.unknown} labels name questions or documents that do not exist: left out."
+def print_data(name: str, data: TrainingData, as_json: bool) -> None:
+    """Print what there is to learn from, with samples."""
+    if as_json:
+        print_json({"collection": name, "enough": data.enough, **dataclasses.asdict(data)})
+        return
+    console = Console(highlight=False)
+    table = Table(title=f"What '{name}' has to learn from", title_justify="left")
+    table.add_column("source")
+    for column in ("questions", "with a passage", "judgements"):
+        table.add_column(column, justify="right")
+    table.add_column("for instance", overflow="fold")
+    for source in data.sources:
+        sample = textwrap.shorten(source.samples[0], 60) if source.samples else ""
+        counts = (source.questions, source.usable, source.judgements)
+        table.add_row(source.name, *(f"{count:,}" for count in counts), Text(harmless(sample)))
+    console.print(table)
+    for line in _warnings(data.repeated, data.contradicting, data.unknown):
+        console.print(line, style="yellow")
+    if data.enough:
+        console.print("`twotower train` learns from the file, or from labels and clicks.")
+    else:
+        console.print(
+            f"`twotower train` needs {FEWEST_QUESTIONS} questions with a passage, from a file, "
+            "labels or clicks."
+        )
+    if not data.clicks_enabled:
+        console.print("The click log is off: TWOTOWER_CLICK_LOG=true turns it on.", style="dim")
+
+
+def _warnings(repeated: int, contradicting: int, unknown: int) -> Iterator[str]:
+    if repeated:
+        yield f"{repeated} questions occur more than once: their labels were put together."
+    if contradicting:
+        yield f"{contradicting} labels contradict another one: the lower grade counts."
+    if unknown:
+        yield f"{unknown} labels name questions or documents that do not exist: left out."

@@ -22,10 +22,12 @@ def test_repeated_questions_are_put_together_and_contradictions_counted():
         {"1": "Where is it?", "2": "where  is it?", "3": "Who?", "4": "Why?"},
         {"1": {"a": 1, "b": 1}, "2": {"a": 0, "c": 2}, "3": {"a": 3}, "4": {"a": 0}},
     )
-    examples = examples_of(dataset)
-    assert examples.questions == ("Where is it?", "Who?")
-    assert examples.judged == ({"a": 0, "b": 1, "c": 2}, {"a": 3})
-    assert (examples.repeated, examples.contradicting) == (1, 1)
+    clicks = Dataset("c", {"5": "WHO?", "6": "When?"}, {"5": {"b": 1}, "6": {"a": 1}})
+    examples = examples_of({"labels": dataset, "clicks": clicks})
+    assert examples.questions == ("Where is it?", "Who?", "When?")
+    assert examples.sources == ("labels", "labels", "clicks")
+    assert examples.judged == ({"a": 0, "b": 1, "c": 2}, {"a": 3, "b": 1}, {"a": 1})
+    assert (examples.repeated, examples.contradicting) == (2, 1)
 
 
 def test_targets_are_distributions_by_grade_over_documents_and_pages():
