@@ -26,7 +26,7 @@ COMMANDS = {
     "tune": ("evaluation", "Find the best search options on labelled questions."),
     "train": ("train", "Learn from labelled questions, and keep what pays."),
     "reindex": ("versions", "Build a collection again with the present settings."),
-    "rollback": ("versions", "Remove the newest question map, or go back to the version before."),
+    "rollback": ("versions", "Remove the newest question map, or go back a version."),
     "gc": ("versions", "Remove old versions and unused compiled models."),
     "optimize": ("versions", "Build the vector index of an embedded collection."),
     "migrate": ("copies", "Copy a collection to another location; the original stays."),

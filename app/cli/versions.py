@@ -62,7 +62,7 @@ def reindex(
 @commands.command()
 @reported
 def rollback(collection: CollectionOption = None) -> None:
-    """Remove the newest question map, or go back to the version before.
+    """Remove the newest question map, or go back a version.
 
     The version before is the one before the last re-indexing; another rollback goes back again.
     """

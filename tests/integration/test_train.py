@@ -1,9 +1,12 @@
 """`twotower train`: questions in a person's own words move towards their passages."""
 
+import json
+
 import pytest
 
 from tests.animals import write_animals
 from tests.conftest import CommandLine, copy_sparse
+from twotower.app.services.clicks import Clicks
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +96,34 @@ def test_too_few_questions_and_no_labels_are_refused_in_one_line(copy, labelled,
     done = copy("train")
     assert (done.code, done.err.count("\n")) == (2, 1)
     assert "no labelled questions" in done.err
+
+
+def test_clicks_are_learned_from_where_they_are_recorded(copy, labelled):
+    questions = [json.loads(s) for s in (labelled / "queries.jsonl").read_text().splitlines()]
+    assert copy("search", questions[0]["text"]).code == 0
+    log = copy.data_dir / "clicks" / "documents.jsonl"
+    assert not log.exists(), "nothing is recorded unless it is switched on"
+    assert copy("search", questions[0]["text"], TWOTOWER_CLICK_LOG="true").code == 0
+    (line,) = log.read_text().splitlines()
+    entry = json.loads(line)
+    assert (entry["question"], entry["clicked"]) == (questions[0]["text"], None)
+    assert len(entry["shown"]) == 10
+
+    clicks = Clicks(copy.data_dir, "documents", enabled=True)  # as the page writes them
+    for question in questions:
+        clicks.record(question["text"], entry["shown"], f"{question['_id']}.md")
+    found = copy("train", "data", "--json").json
+    sources = {source["name"]: source for source in found["sources"]}
+    assert sources["clicks"]["usable"] == 48
+    assert sources["sentences"]["questions"] == 48
+    assert found["enough"] is True
+    done = copy("train", "--json")
+    assert done.json["question_map"] == 1
+    learned = copy("status", "--json").json["collections"][0]["question_map"]
+    assert learned["learned_from"] == {"clicks": 48}
+    assert copy("train", "--from", "labels").code == 2
+
+    log.write_text(log.read_text() + "{broken\n")
+    done = copy("train")
+    assert (done.code, done.err.count("\n")) == (2, 1)
+    assert "line 50: not a line of a click log" in done.err

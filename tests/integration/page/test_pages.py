@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from tests.conftest import HANDBOOK
+from tests.conftest import HANDBOOK, copy_sparse
 from tests.integration.page.conftest import QUESTION, VIEWS, button, open_view, run, text_of
 from tests.scripted_model import Model
 from twotower.app.services.background import ingest
@@ -216,6 +216,23 @@ def test_the_example_can_be_evaluated(full):
     assert list(page.dataframe[0].value["Search method"]) == ["Hybrid", "Words"]
     assert float(page.dataframe[0].value["nDCG@10"][0]) > 0.8
     assert len(page.get("vega_lite_chart")) == 2
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_opened_hits_are_recorded_where_the_click_log_is_on(visit, handbook, tmp_path, enabled):
+    copy_sparse(handbook.data_dir, tmp_path / "copy")
+    own = visit(tmp_path / "copy", click_log=enabled)
+    page = own.page("search", q=QUESTION)
+    run(page)  # the same search again is not recorded again
+    open_view(page, "why")
+    entries = own.workspace.clicks("documents")._entries()
+    dataset = own.workspace.clicks("documents").dataset()
+    if not enabled:
+        assert entries == []
+        return
+    assert [clicked is None for _, clicked in entries] == [True, False]
+    assert list(dataset.judged) == [QUESTION]
+    assert entries[1][1] in dataset.judged[QUESTION]
 
 
 def test_learning_from_the_example_says_that_it_does_not_pay(full):
