@@ -56,6 +56,11 @@ def reindex(
             f"{built.chunks} chunks, {built.encoded} of them encoded now"
         )
         print("`twotower rollback` makes the version before live again, `twotower gc` removes it")
+        if built.forgotten_map is not None:
+            print(
+                f"question map {built.forgotten_map} was learned for the old encoder: "
+                "run `twotower train` to learn it again"
+            )
     end_with(built, as_json)
 
 

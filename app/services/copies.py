@@ -49,6 +49,8 @@ class Built:
         True where an earlier run had done part of the work.
     finished
         False where the work was stopped; the same call continues it.
+    forgotten_map
+        Version of the question map that the old encoder had and the new one has not.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Built:
     encoded: int
     resumed: bool
     finished: bool = True
+    forgotten_map: int | None = None
 
     @classmethod
     def of(cls, draft: Draft, replica: Replica, finished: bool) -> "Built":

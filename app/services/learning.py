@@ -127,16 +127,12 @@ def forget_map(application: Application, name: str) -> QuestionMap | None:
     """Remove the newest question map, so that the one before it is live; return the removed one."""
     with application.catalog.open(name) as collection:
         card = collection.card()
-        newest = max((leg.maps[-1].number for leg in card.legs if leg.maps), default=0)
-        removed = None
-        maps = {}
-        for leg in card.legs:
-            if leg.maps and leg.maps[-1].number == newest:
-                removed = leg.maps[-1]
-                maps[leg.name] = leg.maps[:-1]
-        if removed is not None:
-            collection.write_card(card.with_maps(maps))
-    return removed
+        newest = card.newest_map
+        if newest is not None:
+            number = newest.number
+            kept = {leg.name: tuple(m for m in leg.maps if m.number < number) for leg in card.legs}
+            collection.write_card(card.with_maps(kept))
+    return newest
 
 
 class MapTrial:
@@ -218,7 +214,8 @@ class MapTrial:
 
     def keep(self, verdict: Verdict) -> dict[str, QuestionMap]:
         """Learn from all questions, and write the maps to the card."""
-        number = 1 + max((m.number for leg in self._card.legs for m in leg.maps), default=0)
+        newest = self._card.newest_map
+        number = 1 + (newest.number if newest else 0)
         kept = {}
         for name, leg in self._dense.items():
             matrix = self._learned(name, np.arange(len(self._ids)))

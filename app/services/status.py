@@ -5,7 +5,6 @@ from typing import Any
 
 from twotower.app.wiring import Application
 from twotower.retrieval.index.card import IndexCard
-from twotower.retrieval.models.question_map import QuestionMap
 from twotower.retrieval.vocabulary.errors import TwoTowerError
 
 
@@ -80,7 +79,7 @@ def _built_with(card: IndexCard, application: Application) -> dict[str, Any]:
 
 def _question_map(card: IndexCard) -> dict[str, Any] | None:
     """Describe the newest question map."""
-    newest = max((leg.maps[-1] for leg in card.legs if leg.maps), key=_number, default=None)
+    newest = card.newest_map
     if newest is None:
         return None
     return {
@@ -89,7 +88,3 @@ def _question_map(card: IndexCard) -> dict[str, Any] | None:
         "learned_from": dict(newest.learned_from),
         "verdict": dict(newest.verdict),
     }
-
-
-def _number(question_map: QuestionMap) -> int:
-    return question_map.number

@@ -77,7 +77,9 @@ def reindex(
             # A server's collection cannot be locked: copy what was written to the old version.
             with catalog.open_version(name, before, short_lived=True, wait=True) as old:
                 replica.follow(old, known)
-        return Built.of(draft, replica, finished)
+        built = Built.of(draft, replica, finished)
+        forgotten = card.newest_map if draft.collection.card().newest_map is None else None
+        return replace(built, forgotten_map=forgotten.number if forgotten else None)
 
 
 def _with_tuning(card: IndexCard, present: IndexCard) -> IndexCard:

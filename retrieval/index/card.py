@@ -166,6 +166,12 @@ class IndexCard:
         """Find a leg by its name."""
         return next((leg for leg in self.legs if leg.name == name), None)
 
+    @property
+    def newest_map(self) -> QuestionMap | None:
+        """The question map with the highest number of all legs."""
+        newest = [leg.maps[-1] for leg in self.legs if leg.maps]
+        return max(newest, key=lambda each: each.number, default=None)
+
     def with_maps(self, maps: Mapping[str, tuple[QuestionMap, ...]]) -> "IndexCard":
         """Return the card with other question maps for the legs that are named."""
         legs = (replace(leg, maps=maps.get(leg.name, leg.maps)) for leg in self.legs)

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.animals import write_animals
-from tests.conftest import CommandLine, copy_sparse
+from tests.conftest import CommandLine, add_prompt, copy_sparse
 from twotower.app.services.clicks import Clicks
 
 
@@ -68,6 +68,17 @@ def test_a_map_that_pays_is_kept_live_shown_copied_and_removed(copy, labelled, t
     assert copy("rollback").code == 0
     assert first(copy)[1] is None
     assert "version 2 of 'documents' is live" in copy("rollback").out
+
+
+def test_a_map_is_not_kept_for_another_encoder(copy, labelled, model_cache, model):
+    assert copy("train", "--queries", labelled / "queries.jsonl").code == 0
+    add_prompt(model_cache, model, "passage: ")
+    done = copy("reindex", TWOTOWER_PASSAGE_PROMPT="passage: ")
+    assert done.code == 0, done.err
+    assert "question map 1 was learned for the old encoder" in done.out
+    assert first(copy)[1] is None
+    assert "version 1 of 'documents' is live" in copy("rollback").out
+    assert first(copy) == ("osprey-shore.md", 1)
 
 
 def test_a_map_that_does_not_pay_is_not_kept(copy, labelled, tmp_path):

@@ -12,6 +12,8 @@ from twotower.app.services.background import reindex
 from twotower.app.services.chunk_map import ChunkMap, draw_map, main_sources
 from twotower.app.services.index_info import Overview, describe
 from twotower.app.services.jobs import Job
+from twotower.app.services.learning import forget_map
+from twotower.retrieval.index.card import IndexCard
 from twotower.retrieval.search.results import Hit
 from twotower.retrieval.vocabulary.errors import TwoTowerError
 from twotower.ui.components.frame import show_for_collection
@@ -68,6 +70,7 @@ def _show_facts(overview: Overview) -> None:
         "Compression": card.quantization if card.quantization != "none" else "none (float32)",
         "Tuned settings": ", ".join(f"{key} {value}" for key, value in card.search.items())
         or "none",
+        "Question map": _map_fact(card),
         "Stored in": workspace().application.catalog.location,
     }
     st.html(
@@ -78,6 +81,14 @@ def _show_facts(overview: Overview) -> None:
             )
         )
     )
+
+
+def _map_fact(card: IndexCard) -> str:
+    newest = card.newest_map
+    if newest is None:
+        return "none"
+    day = newest.learned_at[:10]
+    return f"{newest.number}, learned from {newest.questions:,} questions on {day}"
 
 
 def _show_health(overview: Overview) -> None:
@@ -126,6 +137,12 @@ def _show_versions(name: str, overview: Overview) -> None:
             if st.form_submit_button("Re-index", icon=":material/autorenew:", disabled=busy):
                 reindex(workspace(), name, encoder.strip(), force)
                 st.rerun()
+    newest = overview.card.newest_map
+    if newest and st.button(
+        f"Remove question map {newest.number}", icon=":material/undo:", disabled=busy
+    ):
+        forget_map(workspace().application, name)
+        st.rerun()
     if versions.previous and st.button(
         f"Roll back to version {versions.previous}", icon=":material/undo:", disabled=busy
     ):
@@ -146,6 +163,12 @@ def _show_rebuilt(job: Job) -> None:
     if not built.finished:
         st.info("Re-index again to continue where it stopped.", icon=":material/pause:")
         return
+    if built.forgotten_map is not None:
+        st.info(
+            f"Question map {built.forgotten_map} was learned for the old encoder. Learn it again "
+            "on the Quality page.",
+            icon=":material/school:",
+        )
     st.success(
         f"Version {built.version} is published: {built.documents:,} documents, {built.chunks:,} "
         f"passages, {built.encoded:,} of them newly encoded.",

@@ -7,12 +7,14 @@ import sys
 import threading
 import time
 
+import numpy as np
 import pytest
 
 from tests.conftest import HANDBOOK, copy_sparse
 from tests.integration.page.conftest import QUESTION, VIEWS, button, open_view, run, text_of
 from tests.scripted_model import Model
 from twotower.app.services.background import ingest
+from twotower.retrieval.models.question_map import QuestionMap, encoded
 from twotower.retrieval.search.phrases import Narrowed
 from twotower.retrieval.vocabulary.filters import Filter
 from twotower.ui import resources
@@ -260,6 +262,23 @@ def test_a_folder_without_questions_is_refused(full, tmp_path):
     while job.active:
         time.sleep(0.1)
     assert "queries.jsonl cannot be read" in text_of(full.page("quality"))
+
+
+def test_the_question_map_is_shown_and_can_be_removed(full):
+    with full.workspace.opened("documents") as collection:
+        card = collection.card()
+        fingerprint = card.encoder.fingerprint
+        identity = encoded(np.eye(card.encoder.dimension, dtype=np.float32))
+        kept = QuestionMap(3, fingerprint, "2026-11-27T10:00:00+00:00", {"labels": 40}, *identity)
+        collection.write_card(card.with_maps({"dense": (kept,)}))
+    page = full.page("index")
+    facts = page.get("html")
+    assert any("3, learned from 40 questions on 2026-11-27" in str(one.proto) for one in facts)
+    button(page, "Remove question map 3").click()
+    run(page)
+    with full.workspace.opened("documents") as collection:
+        assert collection.card().newest_map is None
+    assert not [one for one in full.page("index").button if "question map" in one.label]
 
 
 def test_a_rebuilt_version_is_published_and_rolled_back(full):
