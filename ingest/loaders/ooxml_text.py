@@ -25,7 +25,7 @@ _PARTS_WITHOUT_TEXT = re.compile(
     re.IGNORECASE,
 )
 _TEMPLATES = re.compile(r"/slide(?:layout|master)s/", re.IGNORECASE)
-_PARAGRAPHS = frozenset({"p", "si", "is", "text", "v", "textbox"})
+_PARAGRAPHS = frozenset({"p", "si", "is", "text", "v", "name", "textbox"})
 _SHEET_MARGINS = frozenset(
     {"oddHeader", "oddFooter", "evenHeader", "evenFooter", "firstHeader", "firstFooter"}
 )
@@ -189,7 +189,12 @@ def _own_text(node: Any, name: str) -> Iterator[str]:
     """Yield the text of an element that has text which is shown."""
     if name in _NOT_SHOWN:
         return
-    if name == "t" or (name == "v" and _is_string(node)) or (name == "text" and not len(node)):
+    if (
+        name == "t"
+        or (name == "v" and _is_string(node))
+        or (name == "text" and not len(node))
+        or (name == "name" and not len(node))
+    ):
         yield node.text or ""
     elif name in _SHEET_MARGINS:
         yield _CODES.sub(" ", node.text or "")

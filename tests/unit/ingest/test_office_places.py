@@ -4,6 +4,8 @@ import docx
 import openpyxl
 import pptx
 import pytest
+from pptx.chart.data import CategoryChartData
+from pptx.enum.chart import XL_CHART_TYPE
 from pptx.util import Pt
 
 from tests.unit.ingest.test_office import changed, same, text_of
@@ -183,6 +185,27 @@ def test_a_damaged_part_is_named_and_the_others_are_read(word):
     document = load(word, Limits())
     assert any("word/comments9.xml" in warning for warning in document.warnings)
     assert any("PLACE" in element.text for element in document.elements)
+
+
+def test_a_chart_of_an_unknown_kind_costs_no_heading(tmp_path):
+    show = pptx.Presentation()
+    slide = show.slides.add_slide(show.slide_layouts[5])
+    slide.shapes.title.text = "Catches"
+    data = CategoryChartData()
+    data.categories = ["Herring", "Cod"]
+    data.add_series("Tonnes", (1, 2))
+    slide.shapes.add_chart(XL_CHART_TYPE.BAR_CLUSTERED, 0, 0, 99, 99, data)
+    show.save(tmp_path / "a.pptx")
+
+    def edited(name, content):
+        return content.replace(b"barChart", b"area3DChart") if "charts/chart" in name else content
+
+    changed(tmp_path / "a.pptx", edited)
+    document = load(tmp_path / "a.pptx", Limits())
+    assert document.warnings == ()
+    kinds = {element.text: element.kind for element in document.elements}
+    assert kinds["Catches"] == "heading"
+    assert {"Herring", "Cod", "Tonnes"} <= set(kinds)
 
 
 def test_relations_to_parts_that_do_not_exist_cost_nothing(word, slides, book):
