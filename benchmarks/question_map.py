@@ -4,8 +4,9 @@
 
 For each data set and each variant it prints nDCG@10 of hybrid and dense search with the map, on
 questions that the map was not learned from (five parts), and p of the paired randomisation test
-against no map. The settings of the product stand first. Last comes the time of a search with the
-map, divided by that of one without, question by question in turn.
+against no map. The settings of the product stand first. Last come the verdict of `twotower train`,
+which divides the questions several times, and the time of a search with the map, divided by that of
+one without, question by question in turn.
 """
 
 import argparse
@@ -150,13 +151,16 @@ def measure(application: Application, folder: Path) -> None:
                 f"{modes[m].after:.4f} {modes[m].p:6.3f}" for m in ("hybrid", "dense")
             )
             print(f"{name:34}  {columns}  {time.perf_counter() - start:7.1f}", flush=True)
-        search_time(application, opened)
+        product(application, opened)
 
 
-def search_time(application: Application, opened: Bench) -> None:
-    """Print the time of searches with a map, divided by that of searches without."""
-    trial = MapTrial(application, opened.collection, {"labels": opened.dataset}, _quiet, repeats=1)
-    trial.keep(trial.verdict())
+def product(application: Application, opened: Bench) -> None:
+    """Print the verdict of `twotower train`, and the time of searches with its map."""
+    trial = MapTrial(application, opened.collection, {"labels": opened.dataset}, _quiet)
+    verdict = trial.verdict()
+    for mode, one in verdict.modes.items():
+        print(f"twotower train, {mode}: {one.before:.3f} to {one.after:.3f}, p {one.p:.4f}")
+    trial.keep(verdict)
     retrievers = opened.retriever, application.retriever(opened.collection)
     assert [r.card.legs[0].question_map is None for r in retrievers] == [True, False]
     texts = [opened.dataset.questions[id] for id in opened.dataset.judged][:_TIMED]
