@@ -20,7 +20,7 @@ def found(handbook):
 def test_the_json_of_a_search(found):
     assert list(found) == [
         "question", "mode", "fusion", "rerank", "took_ms", "answerable", "probability",
-        "ignored_phrases", "out_of_time", "hits",
+        "ignored_phrases", "question_map", "out_of_time", "hits",
     ]  # fmt: skip
     assert (found["question"], found["mode"]) == (TORQUE, "hybrid")
     assert found["took_ms"] > 0
