@@ -39,6 +39,10 @@ class Labels:
                 labels[texts[id]][location] = score
         return labels
 
+    def answered(self) -> int:
+        """Count the questions that have a relevant place."""
+        return sum(any(places.values()) for places in self.read().values())
+
     def mark(self, question: str, location: str, score: int | None) -> None:
         """Label one location for a question; ``None`` removes the label."""
         question = " ".join(question.split())

@@ -84,7 +84,7 @@ def datasets_of(
     settings = application.settings
     labels = Labels(settings.data_dir, name)
     found = {}
-    if "labels" in sources and any(max(own.values(), default=0) for own in labels.read().values()):
+    if "labels" in sources and labels.answered():
         found["labels"] = read_dataset(labels.queries, known)
     clicks = Clicks(settings.data_dir, name, enabled=False).dataset()
     if "clicks" in sources and clicks.judged:

@@ -81,7 +81,7 @@ def read_training_data(
     if queries is not None:
         datasets["file"] = read_dataset(queries, known)
     labels = Labels(settings.data_dir, name)
-    if any(max(own.values(), default=0) for own in labels.read().values()):
+    if labels.answered():
         datasets["labels"] = read_dataset(labels.queries, known)
     clicks = Clicks(settings.data_dir, name, enabled=False)
     datasets["clicks"] = clicks.dataset()

@@ -253,13 +253,13 @@ def _embedded(archive: zipfile.ZipFile, limits: Limits, warnings: list[str]) -> 
         warnings.append(f"embedded file {', '.join(names[:_MOST_NAMES])}{more}: {reason}")
 
 
-def _names_of_embedded(archive: zipfile.ZipFile) -> dict[str, None]:
-    names: dict[str, None] = {}
+def _names_of_embedded(archive: zipfile.ZipFile) -> list[str]:
+    names: set[str] = set()
     for rels in archive.namelist():
         folder, _, name = rels.rpartition("/_rels/")
         if not name.endswith(".rels") or folder.endswith("charts"):
             continue
         for kind, target in _relations(archive, f"{folder}/{name.removesuffix('.rels')}").values():
             if kind.endswith(_EMBEDDED):
-                names[target] = None
-    return dict.fromkeys(sorted(names))
+                names.add(target)
+    return sorted(names)

@@ -41,8 +41,7 @@ def _show(name: str) -> None:
 def _question_sets(name: str) -> dict[str, Path]:
     """Files of labelled questions, by the name that the page shows."""
     sets: dict[str, Path] = {}
-    labels = workspace().labels(name).read()
-    labelled = sum(any(judgements.values()) for judgements in labels.values())
+    labelled = workspace().labels(name).answered()
     if labelled:
         sets[f"Your labels ({labelled} questions)"] = workspace().labels(name).queries
     if QUERIES.is_file():
