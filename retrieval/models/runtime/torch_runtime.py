@@ -184,16 +184,30 @@ def load_network(
 
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    keywords = {
+        "local_files_only": True,
+        "trust_remote_code": trust_remote_code,
+        "model_kwargs": {"use_safetensors": True},
+    }
     try:
-        return network_class(
-            os.fspath(folder),
-            local_files_only=True,
-            trust_remote_code=trust_remote_code,
-            model_kwargs={"use_safetensors": True},
-        )
+        if own := _own_modules(folder):
+            # The library imports no module of others without permission to run any code.
+            load = network_class._load_with_module_classes  # type: ignore[attr-defined]  # noqa: SLF001
+            return load(os.fspath(folder), own, **keywords)
+        return network_class(os.fspath(folder), **keywords)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise ConfigurationError(f"{role} {name} in {folder} cannot be loaded: {reason}") from error
+
+
+def _own_modules(folder: Path) -> dict[str, Any]:
+    """Return the classes of this project that a model consists of, by their names in its files."""
+    file = folder / "modules.json"
+    if not file.is_file() or ".letter_trigrams." not in file.read_text(encoding="utf-8"):
+        return {}
+    from twotower.retrieval.models.letter_trigrams import LetterTrigrams  # noqa: PLC0415 - takes 5 s
+
+    return {f"{LetterTrigrams.__module__}.{LetterTrigrams.__name__}": LetterTrigrams}
 
 
 @contextlib.contextmanager
