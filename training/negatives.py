@@ -80,19 +80,19 @@ def mined(
         positive_column_name="passage",
         corpus=list(numbers),
         relative_margin=1 - margin,
-        num_negatives=1,
+        num_negatives=count,
         range_max=max(10 * count, 20),
-        output_format="labeled-list",
+        output_format="triplet",
         batch_size=batch,
         verbose=False,
     )
     network.train(training)
     negatives: dict[str, list[int]] = {}
-    for row in found:
-        kept = negatives.setdefault(row["question"], [])
-        candidates = zip(row["passage"], row["labels"], strict=True)
-        kept += [numbers[text] for text, label in candidates if not label]
-    return {question: list(dict.fromkeys(passages))[:count] for question, passages in negatives.items()}
+    for question, text in zip(found["question"], found["negative"], strict=True):
+        kept = negatives.setdefault(question, [])
+        if numbers[text] not in kept:
+            kept.append(numbers[text])
+    return {question: passages[:count] for question, passages in negatives.items()}
 
 
 def filled(

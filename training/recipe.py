@@ -195,6 +195,21 @@ class Stage(_Table):
             )
         if (negatives.uniform or negatives.bank) and loss.name in _PAIRWISE:
             raise ValueError(f"loss.name {loss.name} compares each question with its own negatives")
+        if loss.name == "triplet" and negatives.each > 1:
+            raise ValueError("loss.name triplet takes one negative of each question")
+        if loss.logq and negatives.each:
+            raise ValueError(
+                "loss.logq knows how often a passage is in a batch, but not how often a search "
+                "finds it: set negatives.bm25 and negatives.mined to 0"
+            )
+        if loss.dimensions and (loss.logq or negatives.bank or loss.name == "nce"):
+            raise ValueError(
+                "loss.dimensions cannot be combined with loss.logq, negatives.bank or the loss nce"
+            )
+        if negatives.uniform % self.training.batch:
+            raise ValueError(
+                f"negatives.uniform is a multiple of training.batch ({self.training.batch})"
+            )
         if negatives.refresh and not negatives.mined:
             raise ValueError("negatives.refresh needs negatives.mined")
         return self

@@ -1,0 +1,453 @@
+"""One stage of training with the trainers of sentence-transformers."""
+
+import math
+import os
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough, and it is ours
+
+import torch
+from transformers import EarlyStoppingCallback, TrainerCallback
+
+from twotower.retrieval.models.runtime.torch_runtime import has_bf16
+from twotower.retrieval.vocabulary.errors import ConfigurationError, ServiceError
+from twotower.training.objective import BatchLoss, make_loss
+from twotower.training.recipe import ModelTable, Stage
+from twotower.training.towers import PASSAGE, QUESTION
+
+_STATE = "objective.pt"
+_METRIC = "ndcg@10"
+_CHECKPOINTS = 2  # that are kept: the best and the newest
+_SPARE_BYTES = 200 * 2**20
+_TIMED_STEPS = 2
+
+Rows = Callable[[Sequence[int]], list[dict[str, Any]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Validation:
+    """Questions that early stopping is measured on.
+
+    Attributes
+    ----------
+    questions, passages
+        Texts by id.
+    relevant
+        Ids of the relevant passages of each question.
+    """
+
+    questions: Mapping[str, str]
+    passages: Mapping[str, str]
+    relevant: Mapping[str, set[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One point of the learning curve.
+
+    Attributes
+    ----------
+    loss
+        Mean loss since the last point.
+    ndcg
+        nDCG@10 on the validation questions; ``None`` where it was not measured.
+    """
+
+    number: int
+    loss: float
+    ndcg: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a stage went.
+
+    Attributes
+    ----------
+    before, best
+        nDCG@10 on the validation questions, before training and at the best checkpoint.
+    stopped
+        True if it ended early.
+    """
+
+    steps: int
+    seconds: float
+    before: float
+    best: float
+    best_step: int
+    stopped: bool
+    curve: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything that one stage of training needs.
+
+    Attributes
+    ----------
+    rows
+        Function from numbers of drawn pairs to their texts, as columns in order.
+    drawn
+        Number of pairs that are drawn in all.
+    relevant, passages
+        See `BatchLoss`.
+    folder
+        Where checkpoints are written.
+    extra_state
+        Function that returns what `rows` needs to be resumed, and one that takes it up.
+    """
+
+    network: Any
+    model: ModelTable
+    stage: Stage
+    rows: Rows
+    drawn: int
+    relevant: Sequence[frozenset[int]]
+    passages: int
+    validation: Validation
+    folder: Path
+    extra_state: tuple[Callable[[], Any], Callable[[Any], None]] = field(
+        default=(lambda: None, lambda _: None)
+    )
+
+
+class _Numbers(torch.utils.data.Sampler[list[int]]):
+    """Batches of the drawn pairs, in their order."""
+
+    def __init__(self, count: int, size: int) -> None:
+        self.batch_size = size
+        self.drop_last = True
+        self._count = count
+
+    def __iter__(self) -> Any:
+        return (
+            list(range(first, first + self.batch_size))
+            for first in range(0, self._count - self.batch_size + 1, self.batch_size)
+        )
+
+    def __len__(self) -> int:
+        return self._count // self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Keep the order: there is one epoch."""
+
+
+class _Collator:
+    """Looks the texts of a batch up, which mined negatives change, and prepares them."""
+
+    def __init__(self, collate: Callable[..., Any], rows: Rows) -> None:
+        self._collate = collate
+        self._rows = rows
+        self.valid_label_columns = getattr(collate, "valid_label_columns", ["label"])
+
+    def __call__(self, features: Sequence[Mapping[str, int]]) -> Any:
+        return self._collate(self._rows([feature["number"] for feature in features]))
+
+
+class _Watch(TrainerCallback):  # type: ignore[misc]
+    """Reports progress, writes the state of the loss, and stops where something is wrong."""
+
+    def __init__(self, job: Job, loss: Any, progress: Callable[[Step, int], None]) -> None:
+        self._job = job
+        self._loss = loss
+        self._progress = progress
+        self._checkpoint_bytes = 0
+        self.curve: list[Step] = []
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **_: Any) -> None:
+        """Add a point to the curve."""
+        del args, control
+        if logs and "loss" in logs:
+            self.curve.append(Step(state.global_step, float(logs["loss"])))
+            self._progress(self.curve[-1], state.max_steps)
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, **_: Any
+    ) -> None:
+        """Add what was measured to the last point."""
+        del args, control
+        value = _metric(metrics or {})
+        last = self.curve[-1] if self.curve else Step(state.global_step, math.nan)
+        point = Step(state.global_step, last.loss, value)
+        if self.curve and last.number == state.global_step:
+            self.curve[-1] = point
+        else:
+            self.curve.append(point)
+        self._progress(point, state.max_steps)
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Refuse to write a checkpoint that the disk has no room for."""
+        del control
+        if state.global_step % args.save_steps == 0:
+            folder = self._job.folder
+            needed = self._checkpoint_bytes or _estimated_bytes(self._job.network)
+            free = shutil.disk_usage(folder).free
+            if free < needed + _SPARE_BYTES:
+                raise ServiceError(
+                    f"the disk of {folder} has {free // 2**20} MB free, but a checkpoint takes "
+                    f"{needed // 2**20} MB: make room, and run the same command again to go on"
+                )
+
+    def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Write what a resumed training needs beside network, optimiser and random numbers."""
+        del control
+        folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+        own = self._loss.state() if isinstance(self._loss, BatchLoss) else None
+        torch.save({"loss": own, "rows": self._job.extra_state[0]()}, folder / _STATE)
+        self._checkpoint_bytes = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
+
+
+def run_stage(
+    job: Job,
+    progress: Callable[[Step, int], None],
+    announce: Callable[[float], None],
+    should_stop: Callable[[], bool] = lambda: False,
+) -> Outcome:
+    """Train one stage, from its newest checkpoint if there is one; the network has the best weights.
+
+    Parameters
+    ----------
+    announce
+        Called with the estimated seconds of the whole stage, before it starts.
+
+    Raises
+    ------
+    ConfigurationError
+        If the loss is not a number.
+    ServiceError
+        If the disk is too full for a checkpoint.
+    """
+    loss = make_loss(job.network, job.model, job.stage, job.relevant, job.passages)
+    watch = _Watch(job, loss, progress)
+    trainer = _trainer(job, loss, [watch, _StopWhen(should_stop)])
+    start = time.monotonic()
+    checkpoint = _newest_checkpoint(job.folder)
+    before = math.nan
+    if checkpoint is None:
+        before = _metric(trainer.evaluate())
+        watch.curve.clear()
+        measured = time.monotonic() - start
+        announce(_estimated_seconds(job, trainer, loss, measured))
+    else:
+        # The file was written by `_Watch.on_save` into the run folder of this machine.
+        state = torch.load(checkpoint / _STATE, weights_only=False)
+        if isinstance(loss, BatchLoss) and state["loss"]:
+            loss.restore(state["loss"])
+        job.extra_state[1](state["rows"])
+    trainer.train(resume_from_checkpoint=os.fspath(checkpoint) if checkpoint else None)
+    best = trainer.state.best_metric
+    best_step = trainer.state.best_global_step or 0
+    curve = tuple(
+        Step(entry["step"], entry.get("loss", math.nan), _metric(entry, math.nan))
+        for entry in trainer.state.log_history
+    )
+    return Outcome(
+        trainer.state.global_step,
+        time.monotonic() - start,
+        before,
+        math.nan if best is None else float(best),
+        best_step,
+        trainer.state.global_step < trainer.state.max_steps,
+        curve,
+    )
+
+
+class _StopWhen(TrainerCallback):  # type: ignore[misc]
+    """Ends training after a step when it is asked to; the last checkpoint is kept."""
+
+    def __init__(self, should_stop: Callable[[], bool]) -> None:
+        self._should_stop = should_stop
+
+    def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+        """Ask."""
+        del args, state
+        if self._should_stop():
+            control.should_training_stop = True
+
+
+def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
+    from datasets import Dataset, disable_progress_bars  # noqa: PLC0415 - takes a second
+
+    disable_progress_bars()
+    trainer_class, arguments_class = _classes(job.model.kind)
+    training = job.stage.training
+    bf16 = training.precision == "bf16" or (training.precision == "auto" and has_bf16())
+    evaluator = _evaluator(job)
+    arguments = arguments_class(
+        output_dir=os.fspath(job.folder),
+        per_device_train_batch_size=training.batch,
+        gradient_accumulation_steps=training.accumulate,
+        max_steps=training.steps,
+        learning_rate=training.learning_rate,
+        warmup_steps=training.warmup,
+        lr_scheduler_type="linear",
+        bf16=bf16,
+        use_cpu=not torch.cuda.is_available(),
+        seed=training.seed,
+        data_seed=training.seed,
+        eval_strategy="steps",
+        eval_steps=training.validate_every,
+        save_strategy="steps",
+        save_steps=training.validate_every,
+        save_total_limit=_CHECKPOINTS,
+        load_best_model_at_end=True,
+        metric_for_best_model=_metric_name(job, evaluator),
+        greater_is_better=True,
+        restore_callback_states_from_checkpoint=True,
+        logging_steps=max(1, training.validate_every // 5),
+        logging_nan_inf_filter=False,
+        disable_tqdm=True,
+        report_to=[],
+        dataloader_drop_last=True,
+        batch_sampler=lambda dataset, **_: _Numbers(len(dataset), training.batch),
+        **_prompts(job),
+    )
+
+    class Trainer(trainer_class):  # type: ignore[misc,valid-type]
+        """A trainer that stops when the loss is not a number."""
+
+        def compute_loss(self, *args: Any, **keywords: Any) -> Any:
+            found = super().compute_loss(*args, **keywords)
+            value = found[0] if isinstance(found, tuple) else found
+            if not torch.isfinite(value):
+                batch = self.state.global_step * training.accumulate + 1
+                raise ConfigurationError(
+                    f"the loss is {float(value)} at step {self.state.global_step + 1} (batch "
+                    f"{batch}): lower training.learning_rate or loss.scale, or set "
+                    "training.precision to fp32"
+                )
+            return found
+
+    trainer = Trainer(
+        model=job.network,
+        args=arguments,
+        train_dataset=Dataset.from_dict({"number": list(range(job.drawn))}),
+        loss=loss,
+        evaluator=evaluator,
+        callbacks=[*callbacks, EarlyStoppingCallback(training.patience)],
+    )
+    trainer.data_collator = _Collator(trainer.data_collator, job.rows)
+    return trainer
+
+
+def _prompts(job: Job) -> dict[str, Any]:
+    """Tell the collator the prompts and the towers of the columns."""
+    if job.model.kind == "reranker":
+        return {}
+    columns = [PASSAGE, *(f"{PASSAGE}_{n}" for n in range(32))]
+    prompts = {QUESTION: job.network.prompts.get("query") or ""}
+    prompts |= dict.fromkeys(columns, job.network.prompts.get("document") or "")
+    routes = {QUESTION: "query", **dict.fromkeys(columns, "document")}
+    more: dict[str, Any] = {"router_mapping": routes}
+    if any(prompts.values()):
+        more["prompts"] = prompts
+    return more
+
+
+def _classes(kind: str) -> tuple[Any, Any]:
+    import sentence_transformers as theirs  # noqa: PLC0415 - takes 5 to 10 s
+
+    return {
+        "dense": (
+            theirs.SentenceTransformerTrainer,
+            theirs.SentenceTransformerTrainingArguments,
+        ),
+        "colbert": (
+            theirs.MultiVectorEncoderTrainer,
+            theirs.MultiVectorEncoderTrainingArguments,
+        ),
+        "splade": (theirs.SparseEncoderTrainer, theirs.SparseEncoderTrainingArguments),
+        "reranker": (theirs.CrossEncoderTrainer, theirs.CrossEncoderTrainingArguments),
+    }[kind]
+
+
+def _evaluator(job: Job) -> Any:
+    validation = job.validation
+    common = {"write_csv": False, "show_progress_bar": False, "batch_size": 32}
+    if job.model.kind == "reranker":
+        from sentence_transformers.cross_encoder.evaluation import (  # noqa: PLC0415 - as above
+            CrossEncoderRerankingEvaluator,
+        )
+
+        samples = [
+            {
+                "query": text,
+                "positive": [validation.passages[p] for p in sorted(validation.relevant[id])],
+                "documents": list(validation.passages.values()),
+            }
+            for id, text in validation.questions.items()
+        ]
+        return CrossEncoderRerankingEvaluator(samples, at_k=10, **common)
+    if job.model.kind == "colbert":
+        from sentence_transformers.multi_vector_encoder.evaluation import (  # noqa: PLC0415
+            MultiVectorInformationRetrievalEvaluator as Evaluator,
+        )
+    elif job.model.kind == "splade":
+        from sentence_transformers.sparse_encoder.evaluation import (  # noqa: PLC0415 - as above
+            SparseInformationRetrievalEvaluator as Evaluator,
+        )
+    else:
+        from sentence_transformers.sentence_transformer.evaluation import (  # noqa: PLC0415
+            InformationRetrievalEvaluator as Evaluator,
+        )
+    given = dict(validation.questions), dict(validation.passages), dict(validation.relevant)
+    return Evaluator(*given, **common)
+
+
+def _metric_name(job: Job, evaluator: Any) -> str:
+    del evaluator
+    similarity = {"dense": "cosine", "colbert": "maxsim", "splade": "dot", "reranker": ""}
+    chosen = similarity[job.model.kind]
+    if job.model.kind in ("dense", "splade", "colbert"):
+        chosen = getattr(job.network, "similarity_fn_name", None) or chosen
+    return f"eval_{chosen}_{_METRIC}" if chosen else f"eval_{_METRIC}"
+
+
+def _metric(metrics: Mapping[str, Any], default: float | None = None) -> Any:
+    """Find nDCG@10 among what an evaluator returned."""
+    found = [value for name, value in metrics.items() if name.endswith(_METRIC)]
+    if found:
+        return float(found[0])
+    return math.nan if default is None else default
+
+
+def _estimated_seconds(job: Job, trainer: Any, loss: Any, validation: float) -> float:
+    """Estimate the time of a stage: a few steps that change nothing, and the validations."""
+    state = loss.state() if isinstance(loss, BatchLoss) else None
+    training = job.stage.training
+    numbers = list(range(min(training.batch, job.drawn)))
+    job.network.train()
+    start = time.monotonic()
+    for _ in range(_TIMED_STEPS):
+        batch = trainer.data_collator([{"number": number} for number in numbers])
+        inputs = trainer._prepare_inputs(batch)  # noqa: SLF001 - moves a batch to the device
+        with trainer.compute_loss_context_manager():
+            value = trainer.compute_loss(trainer.model, inputs)
+        value.backward()
+    trainer.model.zero_grad()
+    each = (time.monotonic() - start) / _TIMED_STEPS
+    if state is not None:
+        fresh = make_loss(job.network, job.model, job.stage, job.relevant, job.passages)
+        loss.restore(fresh.state())
+    times = math.ceil(training.steps / training.validate_every)
+    return each * training.steps * training.accumulate + validation * times
+
+
+def _estimated_bytes(network: Any) -> int:
+    """Size of a checkpoint: weights, and two moments of each for the optimiser, in fp32."""
+    return 12 * sum(parameter.numel() for parameter in network.parameters())
+
+
+def _newest_checkpoint(folder: Path) -> Path | None:
+    """Find the last complete checkpoint; what a kill left half written is removed."""
+    found = sorted(folder.glob("checkpoint-*"), key=lambda path: int(path.name.split("-")[1]))
+    for path in reversed(found):
+        if (path / _STATE).is_file() and (path / "trainer_state.json").is_file():
+            return path
+        shutil.rmtree(path)
+    return None
