@@ -11,7 +11,7 @@ import platformdirs
 
 from twotower.app.settings import Settings
 from twotower.retrieval.index.card import EncoderCard
-from twotower.retrieval.models.encoder import Encoder, PairScorer
+from twotower.retrieval.models.encoder import Encoder, LegEncoder, PairScorer
 from twotower.retrieval.models.lazy import LazyEncoder, LazyPairScorer
 from twotower.retrieval.models.model_folder import ModelFolder, find_model, from_hub_cache
 from twotower.retrieval.models.runtime.cache import ModelCache
@@ -38,6 +38,7 @@ class ModelProvider:
         self._rerankers: dict[tuple[str, int], Reranker] = {}
         self._encoders: dict[tuple[str, str], LazyEncoder] = {}
         self._loaded: dict[str, Encoder] = {}  # by fingerprint: two names may mean one model
+        self._leg_encoders: dict[tuple[str, str], LegEncoder] = {}
         self._loading = threading.Lock()
         self._pair_scorer = LazyPairScorer(self._load_pair_scorer)
 
@@ -70,6 +71,51 @@ class ModelProvider:
                 self._load_encoder,
             )
         return self._encoders[key]
+
+    @property
+    def prefix_dimension(self) -> int:
+        """See `Models.prefix_dimension`."""
+        return self._settings.prefix_dimension
+
+    def leg_encoder(self, leg: str, card: EncoderCard | None = None) -> LegEncoder:
+        """See `Models.leg_encoder`; a model that only a card names is never downloaded."""
+        key = leg, card.fingerprint if card else ""
+        if key not in self._leg_encoders:
+            from twotower.retrieval.models.runtime.torch_runtime import (  # noqa: PLC0415 - as below
+                TorchLegEncoder,
+            )
+
+            settings = self._settings
+            self._leg_encoders[key] = TorchLegEncoder(
+                leg,
+                self._leg_model(leg, card),
+                settings.precision,
+                settings.batch_tokens,
+                settings.trust_remote_code,
+            )
+        return self._leg_encoders[key]
+
+    def _leg_model(self, leg: str, card: EncoderCard | None) -> ModelFolder:
+        chosen = getattr(self._settings, leg)
+        setting = f"TWOTOWER_{leg.upper()}"
+        if not chosen and card is None:
+            raise ConfigurationError(
+                f"the leg '{leg}' has a model of its own, and {setting} is not set: train one with "
+                f"`twotower train {leg}`, or name a folder or a model of the hub"
+            )
+        for name in dict.fromkeys(filter(None, (card.name if card else "", chosen))):
+            with suppress(ConfigurationError):
+                path = find_model(name, None if name == chosen else from_hub_cache, leg)
+                model = ModelFolder(name, path, digests=self.compiled.digests)
+                if card is None or model.fingerprint == card.fingerprint:
+                    return model
+        if card is None:
+            find_model(chosen, None, leg)
+        raise IndexMismatch(
+            f"the collection was built with the {leg} model {card.name if card else chosen}, which "
+            f"is not on this machine: set {setting} to its folder, or run `twotower reindex` with "
+            "TWOTOWER_LEGS=dense,bm25 to do without it"
+        )
 
     def pair_scorer(self) -> PairScorer:
         """See `Models.pair_scorer`."""

@@ -11,8 +11,10 @@ import numpy as np
 
 from twotower.retrieval.index.card import LegCard
 from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.index.store.protocol import VectorQuery
 from twotower.retrieval.legs.protocol import LegQuery, Models
 from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.filters import Filter
 from twotower.retrieval.vocabulary.vectors import Vectors, unit_rows
 
 DIMENSION = 128
@@ -22,6 +24,9 @@ DIMENSION = 128
 class WordsQuery:
     vector: Vectors
     trust: float = 1.0
+
+    def search(self, name: str, where: Filter) -> VectorQuery:
+        return VectorQuery(name, self.vector, where)
 
     def normalise(self, score: float) -> float:
         return score

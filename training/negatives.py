@@ -74,7 +74,9 @@ def mined(
     ordered = sorted(rows)
     training = network.training
     found = mine_hard_negatives(
-        Dataset.from_dict({"question": [q for q, _ in ordered], "passage": [p for _, p in ordered]}),
+        Dataset.from_dict(
+            {"question": [q for q, _ in ordered], "passage": [p for _, p in ordered]}
+        ),
         network,
         anchor_column_name="question",
         positive_column_name="passage",

@@ -246,4 +246,3 @@ class Drawer:
 
     def _answers(self, pair: Pair) -> frozenset[int]:
         return self.relevant.get(pair.question, frozenset()) | {pair.passage}
-

@@ -188,7 +188,9 @@ class Stage(_Table):
                 f"loss.name is {loss.name}, which needs a negative of each question: set "
                 "negatives.bm25 or negatives.mined"
             )
-        if (negatives.uniform or negatives.bank or loss.logq) and (loss.cached or loss.directions > 1):
+        if (negatives.uniform or negatives.bank or loss.logq) and (
+            loss.cached or loss.directions > 1
+        ):
             raise ValueError(
                 "negatives.uniform, negatives.bank and loss.logq cannot be combined with "
                 "loss.cached or two directions"

@@ -9,7 +9,7 @@ from typing import Any
 from torch.nn import Identity
 
 from twotower.retrieval.models.runtime.torch_runtime import load_network
-from twotower.training.recipe import ModelTable
+from twotower.training.recipe import Kind, ModelTable
 
 QUESTION, PASSAGE = "question", "passage"  # columns of a batch; negatives are further passages
 
@@ -89,7 +89,12 @@ def _colbert(table: ModelTable, base: Path) -> Any:
         module_input_name="token_embeddings",
     )
     _start_orthogonal(head)
-    modules = [transformer, head, MultiVectorMask(), Normalize(module_input_name="token_embeddings")]
+    modules = [
+        transformer,
+        head,
+        MultiVectorMask(),
+        Normalize(module_input_name="token_embeddings"),
+    ]
     return MultiVectorEncoder(modules=modules)
 
 
@@ -166,3 +171,16 @@ def save(network: Any, folder: Path, base: Path | None) -> None:
         for name in ("tokenizer.json", "tokenizer_config.json", "sentence_bert_config.json"):
             if (base / name).is_file():
                 shutil.copy(base / name, folder / name)
+
+
+def load(kind: Kind, folder: Path) -> Any:
+    """Load a network that `save` wrote, to train it further."""
+    import sentence_transformers as theirs  # noqa: PLC0415 - takes 5 to 10 s
+
+    network_class = {
+        "dense": theirs.SentenceTransformer,
+        "colbert": theirs.MultiVectorEncoder,
+        "splade": theirs.SparseEncoder,
+        "reranker": theirs.CrossEncoder,
+    }[kind]
+    return load_network(network_class, kind, folder.name, folder, trust_remote_code=False)

@@ -12,10 +12,11 @@ from typing import Any
 os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough, and it is ours
 
 import torch
-from transformers import EarlyStoppingCallback, TrainerCallback
+from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
 
 from twotower.retrieval.models.runtime.torch_runtime import has_bf16
 from twotower.retrieval.vocabulary.errors import ConfigurationError, ServiceError
+from twotower.training.curve import Outcome, Step
 from twotower.training.objective import BatchLoss, make_loss
 from twotower.training.recipe import ModelTable, Stage
 from twotower.training.towers import PASSAGE, QUESTION
@@ -39,49 +40,14 @@ class Validation:
         Texts by id.
     relevant
         Ids of the relevant passages of each question.
+    candidates
+        Ids of the passages that a reranker orders for each question.
     """
 
     questions: Mapping[str, str]
     passages: Mapping[str, str]
     relevant: Mapping[str, set[str]]
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One point of the learning curve.
-
-    Attributes
-    ----------
-    loss
-        Mean loss since the last point.
-    ndcg
-        nDCG@10 on the validation questions; ``None`` where it was not measured.
-    """
-
-    number: int
-    loss: float
-    ndcg: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a stage went.
-
-    Attributes
-    ----------
-    before, best
-        nDCG@10 on the validation questions, before training and at the best checkpoint.
-    stopped
-        True if it ended early.
-    """
-
-    steps: int
-    seconds: float
-    before: float
-    best: float
-    best_step: int
-    stopped: bool
-    curve: tuple[Step, ...] = ()
+    candidates: Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -267,6 +233,7 @@ class _StopWhen(TrainerCallback):  # type: ignore[misc]
         """Ask."""
         del args, state
         if self._should_stop():
+            control.should_save = True
             control.should_training_stop = True
 
 
@@ -304,12 +271,14 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
         disable_tqdm=True,
         report_to=[],
         dataloader_drop_last=True,
-        batch_sampler=lambda dataset, **_: _Numbers(len(dataset), training.batch),
         **_prompts(job),
     )
 
     class Trainer(trainer_class):  # type: ignore[misc,valid-type]
-        """A trainer that stops when the loss is not a number."""
+        """A trainer that keeps the order of the pairs, and stops when the loss is not a number."""
+
+        def get_batch_sampler(self, dataset: Any, batch_size: int, *_: Any, **__: Any) -> Any:
+            return _Numbers(len(dataset), batch_size)
 
         def compute_loss(self, *args: Any, **keywords: Any) -> Any:
             found = super().compute_loss(*args, **keywords)
@@ -331,6 +300,7 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
         evaluator=evaluator,
         callbacks=[*callbacks, EarlyStoppingCallback(training.patience)],
     )
+    trainer.remove_callback(PrinterCallback)
     trainer.data_collator = _Collator(trainer.data_collator, job.rows)
     return trainer
 
@@ -378,7 +348,7 @@ def _evaluator(job: Job) -> Any:
             {
                 "query": text,
                 "positive": [validation.passages[p] for p in sorted(validation.relevant[id])],
-                "documents": list(validation.passages.values()),
+                "documents": [validation.passages[p] for p in validation.candidates[id]],
             }
             for id, text in validation.questions.items()
         ]

@@ -179,7 +179,7 @@ class MapTrial:
             id: (source, pages[0])
             for id, source, pages in zip(first.ids, first.sources, first.pages, strict=True)
         }
-        self.examples = _answerable(examples_of(datasets), first)
+        self.examples = answerable(examples_of(datasets), first)
         self._ids = [str(number) for number in range(len(self.examples.questions))]
         progress("encoding questions", 0, 0)
         self._queries: Sequence[Query] = self._searcher.encode(
@@ -274,7 +274,7 @@ def _ranking(candidates: Candidates, mode: str) -> Sequence[Scored]:
     return candidates.ranking if mode == HYBRID else candidates.rankings[mode]
 
 
-def _answerable(examples: Examples, passages: Passages) -> Examples:
+def answerable(examples: Examples, passages: Passages) -> Examples:
     """Leave out questions without a passage, and refuse too few."""
     found = np.asarray(passages.targets(examples.judged).any(axis=1))
     kept = [number for number, has in enumerate(found) if has]

@@ -6,14 +6,22 @@ from dataclasses import replace
 
 from twotower.app.services.copies import Built, Progress, ShouldStop, publish
 from twotower.app.wiring import Application
-from twotower.retrieval.index.card import IndexCard
+from twotower.retrieval.index.card import EncoderCard, IndexCard
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.index.replicate import Replica
-from twotower.retrieval.legs import LEGS, Leg, open_legs
+from twotower.retrieval.legs import LEGS, Leg, Models, open_legs
 from twotower.retrieval.models.bm25 import check_language
+from twotower.retrieval.models.encoder import Encoder
 from twotower.retrieval.models.model_folder import ModelFolder, count_prompt_tokens, load_tokenizer
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 
+_ENCODER = {"encoder", "question_prompt", "passage_prompt"}
+# Settings that change a leg, where they are not those of the encoder.
+_CHANGED_BY = {
+    "colbert": {"colbert"},
+    "splade": {"splade"},
+    "short": {*_ENCODER, "prefix_dimension"},
+}
 _SAMPLE = 1000  # chunks whose lengths are measured
 _FEW = 0.05  # largest share of chunks whose last words an encoder may cut off
 
@@ -55,11 +63,9 @@ def reindex(
     with opens() as live:  # briefly: compiling an encoder takes seconds
         card = live.card()
         texts = [chunk.encoded_text for chunk in live.chunks(live.some_ids(_SAMPLE))]
-    legs = _wanted_legs(application, card, texts)
-    wanted = _wanted_card(application, card, legs, texts, name)
+    wanted, changed = wanted_build(application, card, texts, name)
     if wanted.builds_like(card) and not force:
         return None
-    changed = {n: leg for n, leg in legs.items() if not _same(card, leg)}
     before = catalog.versions(name).live
     assert before is not None  # it was just opened
     with catalog.draft(name, wanted) as draft:
@@ -82,27 +88,65 @@ def reindex(
         return replace(built, forgotten_map=forgotten.number if forgotten else None)
 
 
+def wanted_build(
+    application: Application, card: IndexCard, texts: Sequence[str], name: str
+) -> tuple[IndexCard, list[str]]:
+    """Return the card of a collection with the present settings, and the legs that are encoded again.
+
+    Parameters
+    ----------
+    texts
+        Some of the collection's passages.
+
+    Raises
+    ------
+    ConfigurationError
+        If the encoder reads fewer tokens than many of the chunks have.
+    """
+    legs = _wanted_legs(application, card, texts)
+    wanted = _wanted_card(application, card, legs, texts, name)
+    return wanted, [leg for leg, made in legs.items() if not _same(card, made)]
+
+
 def _with_tuning(card: IndexCard, present: IndexCard) -> IndexCard:
     """Keep what was learned for the same legs: tuned options, calibrations, question maps."""
     card = card.with_maps({leg.name: leg.maps for leg in present.legs})
     return replace(card, search=present.search, calibrations=present.calibrations)
 
 
+class _EncoderOfCard:
+    """The models of the program, with the encoder of a collection in place of the settings'."""
+
+    def __init__(self, models: Models, card: EncoderCard) -> None:
+        self._models = models
+        self._card = card
+        self.language = models.language
+        self.prefix_dimension = models.prefix_dimension
+        self.leg_encoder = models.leg_encoder
+        self.pair_scorer = models.pair_scorer
+
+    def encoder(self, card: EncoderCard | None = None) -> Encoder:
+        """See `Models.encoder`."""
+        return self._models.encoder(card or self._card)
+
+
 def _wanted_legs(
     application: Application, card: IndexCard, texts: Sequence[str]
 ) -> Mapping[str, Leg]:
     """Keep each leg that the present settings would make again, and make the others."""
-    settings, models = application.settings, application.models
+    settings = application.settings
     explicit = settings.model_fields_set
     check_language(settings.language)
     names = settings.legs if "legs" in explicit else [leg.name for leg in card.legs]
-    chosen = bool(explicit & {"encoder", "question_prompt", "passage_prompt"})
-    present = open_legs(card, models)
+    models: Models = application.models
+    if not explicit & _ENCODER:
+        models = _EncoderOfCard(application.models, card.encoder)
+    present = open_legs(card, application.models)
     legs: dict[str, Leg] = {}
     for name in names:
         old = present.get(name)
         keep = old is not None and (
-            (old.card.kind != "sparse" and not chosen)
+            (old.card.kind != "sparse" and not explicit & _CHANGED_BY.get(name, _ENCODER))
             or old.card.fingerprint == LEGS[name].fingerprint(models)
         )
         legs[name] = old if old is not None and keep else LEGS[name].create(name, models, texts)

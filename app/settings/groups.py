@@ -96,6 +96,12 @@ class IndexSettings(Group):
         "for each dimension, `turbo` half a byte. The best candidates are scored again with the "
         "original vectors.",
     )
+    prefix_dimension: int = _setting(
+        0,
+        "Number of dimensions of the leg `short`, the first ones of each dense vector; 0 is a "
+        "quarter of them.",
+        ge=0,
+    )
     on_disk: bool = _setting(
         False, "Storage of the original vectors of a new collection on disk instead of in memory."
     )
@@ -149,6 +155,16 @@ class EncoderSettings(Group):
     )
     passage_prompt: str | None = _setting(
         None, "Prompt before every passage; empty uses the prompt that the model configures."
+    )
+    colbert: str = _setting(
+        "",
+        "Model of the leg `colbert`: a folder, as `twotower train colbert` writes one, or a name on "
+        "a model hub.",
+    )
+    splade: str = _setting(
+        "",
+        "Model of the leg `splade`: a folder, as `twotower train splade` writes one, or a name on a "
+        "model hub.",
     )
     trust_remote_code: bool = _setting(
         False, "Permission to run Python code from the model's folder."

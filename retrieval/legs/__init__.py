@@ -8,12 +8,19 @@ from collections.abc import Iterable, Sequence
 from twotower.retrieval.index.card import IndexCard
 from twotower.retrieval.legs.bm25 import Bm25Leg
 from twotower.retrieval.legs.dense import DenseLeg
+from twotower.retrieval.legs.network import ColbertLeg, SpladeLeg
 from twotower.retrieval.legs.protocol import Leg, LegType, Models
+from twotower.retrieval.legs.short import ShortLeg
+from twotower.retrieval.legs.views import ViewsLeg
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 LEGS: dict[str, LegType] = {
     "dense": DenseLeg,
     "bm25": Bm25Leg,
+    "short": ShortLeg,
+    "views": ViewsLeg,
+    "colbert": ColbertLeg,
+    "splade": SpladeLeg,
 }
 
 

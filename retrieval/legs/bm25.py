@@ -6,10 +6,13 @@ from typing import Self
 
 from twotower.retrieval.index.card import LegCard, bm25_leg
 from twotower.retrieval.index.collection import Collection
+from twotower.retrieval.index.store.protocol import VectorQuery
 from twotower.retrieval.legs.protocol import LegQuery, Models
 from twotower.retrieval.models.bm25 import Bm25, Bm25Settings, fit_average_length
 from twotower.retrieval.models.languages import AUTO, DEFAULT
 from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.filters import Filter
+from twotower.retrieval.vocabulary.ranking import LegName
 from twotower.retrieval.vocabulary.vectors import SparseVector
 
 MOST_TERMS = 20  # that feedback adds to a query
@@ -55,6 +58,10 @@ class TermQuery:
     def added(self) -> tuple[tuple[str, float], ...]:
         """The words that feedback added, with their weights in the query."""
         return tuple((word, self.vector.weight(term)) for term, word in self.added_words.items())
+
+    def search(self, name: LegName, where: Filter) -> VectorQuery:
+        """See `LegQuery.search`."""
+        return VectorQuery(name, self.vector, where)
 
     def normalise(self, score: float) -> float:
         """See `LegQuery.normalise`."""

@@ -1,7 +1,6 @@
 """The dense leg: one vector of the encoder for each passage, compared by the cosine."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
@@ -10,6 +9,7 @@ from tokenizers import Tokenizer
 from twotower.retrieval.index.card import EncoderCard, LegCard, dense_leg
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs.protocol import LegQuery, Models
+from twotower.retrieval.legs.standing_out import StandingOutQuery, background
 from twotower.retrieval.models.encoder import Encoder
 from twotower.retrieval.models.legibility import is_latin, is_legible
 from twotower.retrieval.models.model_folder import load_tokenizer
@@ -18,32 +18,7 @@ from twotower.retrieval.vocabulary.documents import Chunk
 from twotower.retrieval.vocabulary.vectors import Vectors
 
 _SAMPLE = 256  # passages whose cosines show what an unrelated passage scores
-_LEAST_DEVIATION = 0.01  # of cosines; a smaller one comes from copies, or from a single passage
-_DEVIATIONS_TO_ONE = 5.0
 _TRUST_IN_LETTERS = 0.05  # orders what no other leg finds
-
-
-@dataclass(frozen=True, slots=True)
-class DenseQuery:
-    """A question's vector.
-
-    Attributes
-    ----------
-    vector
-        Unit vector, (d,) float32.
-    background
-        Mean and standard deviation of its cosine with a sample of the collection.
-    trust
-        See `LegQuery.trust`.
-    """
-
-    vector: Vectors
-    background: tuple[float, float] = (0.0, 1.0)
-    trust: float = 1.0
-
-    def normalise(self, score: float) -> float:
-        """See `LegQuery.normalise`."""
-        return standing_out(score, *self.background)
 
 
 class DenseLeg:
@@ -86,7 +61,9 @@ class DenseLeg:
         """See `Leg.encode_passages`: (n, d) float32, unit rows."""
         return self._encoder.encode_passages(texts)
 
-    def encode_questions(self, texts: Sequence[str], collection: Collection) -> list[DenseQuery]:
+    def encode_questions(
+        self, texts: Sequence[str], collection: Collection
+    ) -> list[StandingOutQuery[Vectors]]:
         """See `Leg.encode_questions`."""
         if not texts:
             return []
@@ -100,15 +77,17 @@ class DenseLeg:
             for text, row in zip(texts, rows, strict=True)
         ]
 
-    def moved(self, query: LegQuery, vector: Vectors, collection: Collection) -> DenseQuery:
+    def moved(
+        self, query: LegQuery, vector: Vectors, collection: Collection
+    ) -> StandingOutQuery[Vectors]:
         """Return a query of this leg with another vector, as a map that is tried gives it."""
         return self._query(vector, collection, query.trust)
 
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
-    ) -> DenseQuery:
+    ) -> StandingOutQuery[Vectors]:
         """See `Leg.expand`: Rocchio's formula, see `rocchio`."""
-        assert isinstance(query, DenseQuery)  # it came from this leg
+        assert isinstance(query, StandingOutQuery)  # it came from this leg
         vectors = collection.vectors(self.card.name, [chunk.id for chunk in chunks])
         rows = [vectors[chunk.id] for chunk in chunks if chunk.id in vectors]
         return self._query(rocchio(query.vector, rows, weight), collection, query.trust)
@@ -120,37 +99,13 @@ class DenseLeg:
             self._tokenizer = load_tokenizer(self._encoder.model.path)
         return 1.0 if is_legible(question, self._tokenizer) else _TRUST_IN_LETTERS
 
-    def _query(self, vector: Vectors, collection: Collection, trust: float) -> DenseQuery:
+    def _query(
+        self, vector: Vectors, collection: Collection, trust: float
+    ) -> StandingOutQuery[Vectors]:
         if self._sample is None:
             self._sample = collection.sample(self.card.name, _SAMPLE)
-        if not len(self._sample):
-            return DenseQuery(vector, trust=trust)
-        cosines = self._sample @ vector
-        background = float(cosines.mean()), max(float(cosines.std()), _LEAST_DEVIATION)
-        return DenseQuery(vector, background, trust)
-
-
-def standing_out(cosine: float, mean: float, deviation: float) -> float:
-    """Normalise a cosine by its distance from the collection's mean.
-
-    Parameters
-    ----------
-    mean, deviation
-        Mean and standard deviation of the question's cosines with a random sample of the
-        collection's passages.
-
-    Returns
-    -------
-    float
-        1 at five standard deviations above the mean, 0 at the mean; below 0 for passages that are
-        farther from the question than most.
-
-    Notes
-    -----
-    The scale of 5 puts a good dense hit where full `coverage` puts a good lexical one, at about 1,
-    so that an even weight is even; see docs/quality.md for the figures of other scales.
-    """
-    return (cosine - mean) / (_DEVIATIONS_TO_ONE * deviation)
+        found = self._sample @ vector if len(self._sample) else self._sample
+        return StandingOutQuery(vector, background(found), trust=trust)
 
 
 def rocchio(query: Vectors, passages: Sequence[Vectors], weight: float) -> Vectors:

@@ -5,8 +5,11 @@ from typing import Protocol
 
 from twotower.retrieval.index.card import EncoderCard, LegCard
 from twotower.retrieval.index.collection import Collection
-from twotower.retrieval.models.encoder import Encoder, PairScorer
+from twotower.retrieval.index.store.protocol import VectorQuery
+from twotower.retrieval.models.encoder import Encoder, LegEncoder, PairScorer
 from twotower.retrieval.vocabulary.documents import Chunk
+from twotower.retrieval.vocabulary.filters import Filter
+from twotower.retrieval.vocabulary.ranking import LegName
 from twotower.retrieval.vocabulary.vectors import Rows, Vector
 
 
@@ -20,6 +23,13 @@ class Models(Protocol):
     def encoder(self, card: EncoderCard | None = None) -> Encoder:
         """Return the encoder that a card names; without a card, the one in the settings."""
 
+    @property
+    def prefix_dimension(self) -> int:
+        """Length of the vectors of the leg ``short`` in a new collection; 0 is a quarter."""
+
+    def leg_encoder(self, leg: str, card: EncoderCard | None = None) -> LegEncoder:
+        """Return the model of a leg with one of its own; without a card, that of the settings."""
+
     def pair_scorer(self) -> PairScorer:
         """Return the network of the cross-encoder in the settings."""
 
@@ -30,6 +40,9 @@ class LegQuery(Protocol):
     @property
     def vector(self) -> Vector:
         """The vector that is searched for."""
+
+    def search(self, name: LegName, where: Filter) -> VectorQuery:
+        """Return the search of the store that answers the question."""
 
     @property
     def trust(self) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from twotower.retrieval.models.model_folder import ModelFolder
-from twotower.retrieval.vocabulary.vectors import Vectors
+from twotower.retrieval.vocabulary.vectors import Vector, Vectors
 
 
 class Encoder(Protocol):
@@ -32,6 +32,24 @@ class Encoder(Protocol):
 
     def passage_tokens(self, texts: Sequence[str]) -> list[Vectors]:
         """Encode each token of each passage, in the format of `question_tokens`."""
+
+
+class LegEncoder(Protocol):
+    """The model of one leg: a multi-vector, or weights of terms, for each text."""
+
+    @property
+    def model(self) -> ModelFolder:
+        """Files of the model."""
+
+    @property
+    def dimension(self) -> int:
+        """Length of a row of a multi-vector, or number of terms."""
+
+    def encode_questions(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Encode questions, in their order."""
+
+    def encode_passages(self, texts: Sequence[str]) -> Sequence[Vector]:
+        """Encode passages, in their order."""
 
 
 class PairScorer(Protocol):

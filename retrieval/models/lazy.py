@@ -27,6 +27,7 @@ class LazyEncoder:
         self._find = find
         self._load = load
         self._loaded: Encoder | None = None
+        self._last: tuple[tuple[str, ...], Vectors] | None = None
         self._lock = threading.Lock()
 
     @cached_property
@@ -44,8 +45,15 @@ class LazyEncoder:
         return self.loaded().encode_questions(texts)
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
-        """See `Encoder.encode_passages`."""
-        return self.loaded().encode_passages(texts)
+        """See `Encoder.encode_passages`.
+
+        The last answer is kept: two legs of one encoder ask for the same passages in turn.
+        """
+        key = tuple(texts)
+        last = self._last
+        if last is None or last[0] != key:
+            last = self._last = key, self.loaded().encode_passages(texts)
+        return last[1]
 
     def question_tokens(self, text: str) -> Vectors:
         """See `Encoder.question_tokens`."""

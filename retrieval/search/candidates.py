@@ -34,9 +34,14 @@ class Query:
     legs: Mapping[LegName, LegQuery]
 
     @property
-    def searches(self) -> list[VectorQuery]:
+    def searches(self) -> dict[LegName, VectorQuery]:
         """The vector search of each leg."""
-        return [VectorQuery(name, leg.vector, self.where) for name, leg in self.legs.items()]
+        return {name: leg.search(name, self.where) for name, leg in self.legs.items()}
+
+    def searching(self, vector: str) -> LegName | None:
+        """Return the leg whose scores are those of a named vector, if it runs."""
+        found = (name for name, search in self.searches.items() if search.name == vector)
+        return next(found, None)
 
     def weights(self, options: SearchOptions) -> dict[LegName, float]:
         """Return the weight of each leg in the fusion, as far as the leg knows the question."""
@@ -122,9 +127,11 @@ class Searcher:
         """Rank passages for every query: one engine batch, and one for missing scores."""
         batches = [query.searches for query in queries]
         answers = iter(
-            self._collection.search([search for batch in batches for search in batch], depth)
+            self._collection.search(
+                [search for batch in batches for search in batch.values()], depth
+            )
         )
-        rankings = [{search.name: next(answers) for search in batch} for batch in batches]
+        rankings = [{name: next(answers) for name in batch} for batch in batches]
         others: list[dict[LegName, list[Scored]]] = [{} for _ in queries]
         if options.mode == HYBRID and FUSIONS[options.fusion].on_common_scale:
             others = self._missing_scores(queries, rankings, depth)
@@ -156,7 +163,8 @@ class Searcher:
 
     def _names(self, mode: str) -> list[LegName]:
         if mode == HYBRID:
-            return list(self._legs)
+            replaced = {leg.card.made_by.get("prefix_of") for leg in self._legs.values()}
+            return [name for name in self._legs if name not in replaced]
         if mode not in self._legs:
             raise ConfigurationError(
                 f"collection '{self._collection.name}' has no leg '{mode}': search with the mode "
@@ -180,18 +188,19 @@ class Searcher:
         A leg that returned fewer than ``depth`` candidates has no score for any other passage.
         """
         scores: list[dict[LegName, list[Scored]]] = [{} for _ in queries]
-        missing: list[tuple[dict[LegName, list[Scored]], VectorQuery]] = []
+        missing: list[tuple[dict[LegName, list[Scored]], LegName, VectorQuery]] = []
         for query, ranking, own in zip(queries, rankings, scores, strict=True):
             ranked = {name: {item.id for item in items} for name, items in ranking.items()}
-            for search in query.searches:
-                ids = set().union(*ranked.values()) - ranked[search.name]
-                if ids and len(ranked[search.name]) >= depth:
-                    missing.append((own, replace(search, where=Filter(ids=tuple(ids)))))
+            for name, search in query.searches.items():
+                ids = set().union(*ranked.values()) - ranked[name]
+                if ids and len(ranked[name]) >= depth:
+                    alone = replace(search, where=Filter(ids=tuple(ids)), among=None)
+                    missing.append((own, name, alone))
         if missing:
-            most = max(len(search.where.ids or ()) for _, search in missing)
-            answers = self._collection.search([search for _, search in missing], most)
-            for (own, search), answer in zip(missing, answers, strict=True):
-                own[search.name] = answer
+            most = max(len(search.where.ids or ()) for _, _, search in missing)
+            answers = self._collection.search([search for _, _, search in missing], most)
+            for (own, name, _), answer in zip(missing, answers, strict=True):
+                own[name] = answer
         return scores
 
 

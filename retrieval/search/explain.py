@@ -7,8 +7,9 @@ import numpy as np
 
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs.bm25 import Bm25Leg, TermQuery
-from twotower.retrieval.legs.dense import DenseLeg, DenseQuery
+from twotower.retrieval.legs.dense import DenseLeg
 from twotower.retrieval.legs.protocol import Leg
+from twotower.retrieval.legs.standing_out import StandingOutQuery
 from twotower.retrieval.search.candidates import Candidates, Query
 from twotower.retrieval.search.fusion import FUSIONS
 from twotower.retrieval.search.options import HYBRID, SearchOptions
@@ -52,14 +53,15 @@ class Explainer:
             True to find the sentence that is closest to the question, which costs encoding.
         """
         query = candidates.query
-        dense = query.legs.get(self.dense.card.name) if self.dense else None
+        scored_by = query.searching(self.dense.card.name) if self.dense else None
+        dense = query.legs[scored_by] if scored_by else None
         terms = self._term_query(query)
         sentences: Mapping[UUID, Sentence] = {}
-        if closest and isinstance(dense, DenseQuery):
+        if closest and isinstance(dense, StandingOutQuery):
             sentences = self.closest(dense.vector, chunks)
         by_chunk = self._terms(query.text, terms, chunks)
         adds_up = options.mode == HYBRID and FUSIONS[options.fusion].on_common_scale
-        background = dense.background if isinstance(dense, DenseQuery) else (0.0, 1.0)
+        background = dense.background if isinstance(dense, StandingOutQuery) else (0.0, 1.0)
         return {
             chunk.id: Explanation(
                 parts=_parts(candidates, options, chunk.id) if adds_up else {},

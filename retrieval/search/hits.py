@@ -7,7 +7,7 @@ from uuid import UUID
 
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs.bm25 import TermQuery
-from twotower.retrieval.legs.dense import DenseQuery
+from twotower.retrieval.legs.standing_out import StandingOutQuery
 from twotower.retrieval.search.abstention import features, judge
 from twotower.retrieval.search.candidates import Candidates, Searcher
 from twotower.retrieval.search.explain import Explainer
@@ -169,12 +169,15 @@ class HitSelector:
         dense, bm25 = self._explainer.dense, self._explainer.bm25
         if options.mode != HYBRID or dense is None or bm25 is None:
             return Judgement()
-        dense_query = candidates.query.legs[dense.card.name]
+        scored_by = candidates.query.searching(dense.card.name)
+        if scored_by is None:
+            return Judgement()
+        dense_query = candidates.query.legs[scored_by]
         term_query = candidates.query.legs[bm25.card.name]
-        assert isinstance(dense_query, DenseQuery)
+        assert isinstance(dense_query, StandingOutQuery)
         assert isinstance(term_query, TermQuery)
         described = features(
-            candidates.scores(dense.card.name),
+            candidates.scores(scored_by),
             dense_query.background,
             term_query.normalise(max(candidates.scores(bm25.card.name), default=0.0)),
             max(reranked.values()) if reranked else None,

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 Vectors = NDArray[np.float32]
-VectorKind = Literal["dense", "sparse", "multi"]
+VectorKind = Literal["dense", "sparse", "weighted", "multi"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,10 @@ class Dialect:
     dense
         Parameters of a dense vector or a multi-vector.
     sparse
-        Parameters of a sparse vector.
+        Parameters of a sparse vector, with or without the inverse document frequency.
+    prefetch
+        Function from a vector, the name of the searched vector, a limit and a filter to a search
+        whose points another one scores.
     max_sim
         Configuration that makes a vector a multi-vector, compared by MaxSim.
     quantizations, indexes
@@ -82,9 +85,10 @@ class Dialect:
     filters: FilterClasses
     sparse_vector: Callable[..., Any]
     query: Callable[..., Any]
+    prefetch: Callable[..., Any]
     point: Callable[[UUID, dict[str, Any], dict[str, Any]], Any]
     dense: Callable[..., Any]
-    sparse: Callable[[], Any]
+    sparse: Callable[[bool], Any]
     max_sim: Any
     quantizations: Mapping[Quantization, Any]
     indexes: Mapping[IndexKind, Any]
@@ -101,12 +105,16 @@ class Dialect:
                 on_disk=options.on_disk,
             )
             for spec in specs
-            if spec.kind != "sparse"
+            if spec.kind in ("dense", "multi")
         }
 
     def sparse_vectors(self, specs: Sequence[VectorSpec]) -> dict[str, Any]:
         """Parameters of the sparse vectors of a new collection, by name."""
-        return {spec.name: self.sparse() for spec in specs if spec.kind == "sparse"}
+        return {
+            spec.name: self.sparse(spec.kind == "sparse")
+            for spec in specs
+            if spec.kind in ("sparse", "weighted")
+        }
 
     def points(self, points: Iterable[Point]) -> list[Any]:
         """Convert points.
@@ -127,15 +135,17 @@ class Dialect:
 
     def queries(self, queries: Iterable[VectorQuery], limit: int) -> list[Any]:
         """Convert queries for the best ``limit`` points each."""
-        return [
-            self.query(
-                self.vector(query.vector),
-                query.name,
-                limit=limit,
-                filter=self.filters.translate(query.where),
+        return [self._query(query, limit) for query in queries]
+
+    def _query(self, query: VectorQuery, limit: int) -> Any:
+        where = self.filters.translate(query.where)
+        more = {}
+        if query.among:
+            first, factor = query.among
+            more["prefetch"] = self.prefetch(
+                self.vector(first.vector), first.name, limit=factor * limit, filter=where
             )
-            for query in queries
-        ]
+        return self.query(self.vector(query.vector), query.name, limit=limit, filter=where, **more)
 
     def idf_queries(self, name: str, terms: Iterable[int]) -> list[Any]:
         """Make the query of each term that `idf` needs: its best point, with its vector."""

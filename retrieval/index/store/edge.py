@@ -44,9 +44,23 @@ _RESCORED = qdrant.SearchParams(
 )
 
 
-def _query(vector: Any, name: str, *, limit: int, **more: Any) -> qdrant.QueryRequest:
+def _query(
+    vector: Any, name: str, *, limit: int, prefetch: Any = None, **more: Any
+) -> qdrant.QueryRequest:
     nearest = qdrant.Query.Nearest(vector, using=name)
-    return qdrant.QueryRequest(limit, query=nearest, params=_RESCORED, **more)
+    prefetches = [prefetch] if prefetch else None
+    return qdrant.QueryRequest(
+        limit, query=nearest, params=_RESCORED, prefetches=prefetches, **more
+    )
+
+
+def _prefetch(vector: Any, name: str, *, limit: int, **more: Any) -> qdrant.Prefetch:
+    nearest = qdrant.Query.Nearest(vector, using=name)
+    return qdrant.Prefetch(limit, query=nearest, params=_RESCORED, **more)
+
+
+def _sparse(idf: bool) -> qdrant.EdgeSparseVectorParams:
+    return qdrant.EdgeSparseVectorParams(modifier=qdrant.Modifier.Idf if idf else None)
 
 
 _DIALECT = Dialect(
@@ -62,9 +76,10 @@ _DIALECT = Dialect(
     ),
     sparse_vector=qdrant.SparseVector,
     query=_query,
+    prefetch=_prefetch,
     point=qdrant.Point,
     dense=partial(qdrant.EdgeVectorParams, distance=qdrant.Distance.Cosine),
-    sparse=partial(qdrant.EdgeSparseVectorParams, modifier=qdrant.Modifier.Idf),
+    sparse=_sparse,
     max_sim=qdrant.MultiVectorConfig(qdrant.MultiVectorComparator.MaxSim),
     quantizations={
         "none": None,

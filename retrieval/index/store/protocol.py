@@ -69,9 +69,9 @@ class VectorSpec:
     kind
         ``dense``: one vector, compared by cosine. ``multi``: several vectors, compared by MaxSim
         over cosines. ``sparse``: weights of terms, multiplied by the terms' inverse document
-        frequency at search.
+        frequency at search. ``weighted``: weights of terms as they are.
     dimension
-        Length of a dense vector, or of each row of a multi-vector; ``None`` where sparse.
+        Length of a dense vector, or of each row of a multi-vector; ``None`` for weights of terms.
     """
 
     name: str
@@ -100,11 +100,18 @@ class VectorQuery:
     """One search of one named vector, among the points that match a filter.
 
     The inverse document frequency of a sparse search counts all points, whatever the filter.
+
+    Attributes
+    ----------
+    among
+        Search whose best points alone are scored by this one, and their number for each point that
+        is wanted. It has the same filter.
     """
 
     name: str
     vector: Vector
     where: Filter = field(default_factory=Filter)
+    among: "tuple[VectorQuery, int] | None" = None
 
 
 class Store(Protocol):

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -37,6 +36,14 @@ def _query(vector: Any, name: str, **more: Any) -> models.QueryRequest:
     return models.QueryRequest(query=vector, using=name, params=_RESCORED, **more)
 
 
+def _prefetch(vector: Any, name: str, **more: Any) -> models.Prefetch:
+    return models.Prefetch(query=vector, using=name, params=_RESCORED, **more)
+
+
+def _sparse(idf: bool) -> models.SparseVectorParams:
+    return models.SparseVectorParams(modifier=models.Modifier.IDF if idf else None)
+
+
 def _point(id: UUID, vectors: dict[str, Any], payload: dict[str, Any]) -> models.PointStruct:
     return models.PointStruct(id=id, vector=vectors, payload=payload)
 
@@ -59,9 +66,10 @@ _DIALECT = Dialect(
     ),
     sparse_vector=models.SparseVector,
     query=_query,
+    prefetch=_prefetch,
     point=_point,
     dense=_dense,
-    sparse=partial(models.SparseVectorParams, modifier=models.Modifier.IDF),
+    sparse=_sparse,
     max_sim=models.MultiVectorConfig(comparator=models.MultiVectorComparator.MAX_SIM),
     quantizations={
         "none": None,

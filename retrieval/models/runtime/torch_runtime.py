@@ -11,7 +11,7 @@ import numpy as np
 
 from twotower.retrieval.models.model_folder import ModelFolder
 from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtra
-from twotower.retrieval.vocabulary.vectors import Vectors, unit_rows
+from twotower.retrieval.vocabulary.vectors import SparseVector, Vector, Vectors, unit_rows
 
 if TYPE_CHECKING:
     import sentence_transformers
@@ -124,16 +124,84 @@ class TorchEncoder:
         )
         return network
 
-    @contextlib.contextmanager
-    def _autocast(self) -> Iterator[None]:
-        import torch  # noqa: PLC0415 - takes 2 s
+    def _autocast(self) -> contextlib.AbstractContextManager[None]:
+        return autocast(self.network.device.type, self._precision)
 
-        device = self.network.device.type
-        use_bf16 = self._precision == "bf16" or (
-            self._precision == "auto" and device == "cpu" and has_bf16()
+
+class TorchLegEncoder:
+    """A `MultiVectorEncoder` or `SparseEncoder` of sentence-transformers, loaded at first use.
+
+    Parameters
+    ----------
+    leg
+        ``colbert`` or ``splade``.
+    """
+
+    def __init__(
+        self,
+        leg: str,
+        model: ModelFolder,
+        precision: Precision = "auto",
+        batch_tokens: int = 4096,
+        trust_remote_code: bool = False,
+    ) -> None:
+        self.leg = leg
+        self.model = model
+        self._precision = precision
+        self._batch_tokens = batch_tokens
+        self._trust_remote_code = trust_remote_code
+
+    @property
+    def dimension(self) -> int:
+        """See `LegEncoder.dimension`."""
+        return int(self.network.get_embedding_dimension() or 0)
+
+    def encode_questions(self, texts: Sequence[str]) -> list[Vector]:
+        """See `LegEncoder.encode_questions`."""
+        with _few_threads(len(texts)):
+            return self._encoded(self.network.encode_query, texts)
+
+    def encode_passages(self, texts: Sequence[str]) -> list[Vector]:
+        """See `LegEncoder.encode_passages`."""
+        with autocast(self.network.device.type, self._precision):
+            return self._encoded(self.network.encode_document, texts)
+
+    def _encoded(self, encode: Callable[..., Any], texts: Sequence[str]) -> list[Vector]:
+        keywords = (
+            {"convert_to_tensor": True} if self.leg == "splade" else {"convert_to_numpy": True}
         )
-        with torch.autocast(device, dtype=torch.bfloat16, enabled=use_bf16):
-            yield
+        found = encode(
+            list(texts),
+            batch_size=max(1, self._batch_tokens // self.model.window),
+            show_progress_bar=False,
+            **keywords,
+        )
+        if self.leg == "splade":
+            return [_sparse(row) for row in found]
+        return [unit_rows(np.asarray(rows, np.float32)) for rows in found]
+
+    @cached_property
+    def network(self) -> Any:
+        """The loaded model."""
+        import sentence_transformers  # noqa: PLC0415 - takes 5 to 10 s
+
+        classes = {
+            "colbert": sentence_transformers.MultiVectorEncoder,
+            "splade": sentence_transformers.SparseEncoder,
+        }
+        return load_network(
+            classes[self.leg],
+            f"{self.leg} model",
+            self.model.name,
+            self.model.path,
+            self._trust_remote_code,
+        )
+
+
+def _sparse(row: Any) -> SparseVector:
+    """Read one row of a sparse tensor."""
+    row = row.coalesce().cpu()
+    return SparseVector(tuple(row.indices()[0].tolist()), tuple(row.values().float().tolist()))
 
 
 class TorchPairScorer:
@@ -222,6 +290,16 @@ def _few_threads(texts: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def autocast(device: str, precision: Precision) -> Iterator[None]:
+    """Compute in bf16 where the precision asks for it, or is ``auto`` on a CPU that has it."""
+    import torch  # noqa: PLC0415 - takes 2 s
+
+    use_bf16 = precision == "bf16" or (precision == "auto" and device == "cpu" and has_bf16())
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=use_bf16):
+        yield
 
 
 def has_bf16() -> bool:

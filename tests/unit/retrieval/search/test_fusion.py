@@ -9,7 +9,7 @@ from qdrant_client.hybrid.fusion import distribution_based_score_fusion, recipro
 from sklearn.preprocessing import minmax_scale
 
 from twotower.retrieval.legs.bm25 import coverage
-from twotower.retrieval.legs.dense import standing_out
+from twotower.retrieval.legs.standing_out import standing_out
 from twotower.retrieval.search.fusion import FUSIONS, LegScores, leg_weights
 from twotower.retrieval.search.fusion.formulas import min_max_scores
 from twotower.retrieval.vocabulary.errors import ConfigurationError
