@@ -110,7 +110,7 @@ class Batches:
             chosen += filled(some, wanted, own, count, seed) if wanted else []
         each = stage.uniform // self._stage.training.batch
         random = np.random.default_rng(seed + 1)
-        return chosen + random.integers(0, count, each).tolist()
+        return [*chosen, *map(int, random.integers(0, count, each))]
 
     def _mine_again(self, first: int) -> None:
         if not self._stage.negatives.mined:

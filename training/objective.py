@@ -94,7 +94,7 @@ class BatchLoss(nn.Module):
         return losses.sampled_softmax(scores)
 
     def _probabilities(self, ids: Tensor) -> Tensor:
-        """Probability that a batch has each passage; a passage not seen yet is as rare as can be."""
+        """Probability that a batch has each passage; one not seen yet is as rare as can be."""
         chances = torch.tensor(self._frequency.probabilities(ids.tolist()), device=ids.device)
         return chances.clamp(min=1 / self._passages).float()
 

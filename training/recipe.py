@@ -1,8 +1,8 @@
 """A recipe: one TOML file that says how a model is trained.
 
-The tables ``model``, ``data``, ``negatives``, ``loss`` and ``training`` hold its settings. Each table
-of ``stages`` is one stage of training, with the same tables; what it does not set is taken from the
-top of the file. Without ``stages``, the recipe has one stage.
+The tables ``model``, ``data``, ``negatives``, ``loss`` and ``training`` hold its settings. Each
+table of ``stages`` is one stage of training, with the same tables; what it does not set is taken
+from the top of the file. Without ``stages``, the recipe has one stage.
 """
 
 import tomllib
@@ -47,7 +47,8 @@ class ModelTable(_Table):
     question_prompt, passage_prompt
         Text before each question and each passage.
     window
-        Maximum number of tokens of a text in training; 0 takes that of the model.
+        Maximum number of tokens of a text in training; 0 takes that of the model. The trained model
+        reads as many as before.
     """
 
     kind: Kind = "dense"
@@ -56,7 +57,7 @@ class ModelTable(_Table):
     projection: Annotated[int, Field(ge=0)] = 0
     question_prompt: str = ""
     passage_prompt: str = ""
-    window: Annotated[int, Field(ge=0)] = 0
+    window: Annotated[int, Field(ge=0)] = 128
 
 
 class DataTable(_Table):

@@ -11,6 +11,8 @@ from torch.nn import Identity
 from twotower.retrieval.models.runtime.torch_runtime import load_network
 from twotower.training.recipe import Kind, ModelTable
 
+_THRESHOLD = -6.0  # leaves about 30 words of a question, and 300 of a passage
+_NEVER = -1000.0  # for tokens that are no words
 QUESTION, PASSAGE = "question", "passage"  # columns of a batch; negatives are further passages
 
 
@@ -32,10 +34,6 @@ def build(table: ModelTable, base: Path | None) -> Any:
     network = {"dense": _dense, "colbert": _colbert, "splade": _splade, "reranker": _reranker}[
         table.kind
     ](table, base)
-    if table.window and table.kind != "reranker":
-        network.max_seq_length = min(table.window, network.max_seq_length)
-    elif table.window:
-        network.max_length = table.window
     if table.kind != "reranker" and (table.question_prompt or table.passage_prompt):
         network.prompts = {"query": table.question_prompt, "document": table.passage_prompt}
     return network
@@ -113,15 +111,15 @@ def _splade(table: ModelTable, base: Path) -> Any:
     )
 
     transformer = _transformer(base, "fill-mask")
-    _start_with_words(transformer.auto_model)
+    _start_with_words(transformer.auto_model, transformer.tokenizer.all_special_ids)
     return SparseEncoder(modules=[transformer, SpladePooling("max")])
 
 
-def _start_with_words(network: Any) -> None:
+def _start_with_words(network: Any, special: list[int]) -> None:
     """Give a model without a head for words one that starts near its own word vectors.
 
-    An encoder has no such head. A layer that changes nothing, and the vectors of the words scaled to
-    length one, let each token stand for the words that are like it.
+    An encoder has no such head. With a layer that changes nothing, each token stands for the words
+    whose vectors are like its own.
     """
     import torch  # noqa: PLC0415 - takes 2 s
 
@@ -131,7 +129,8 @@ def _start_with_words(network: Any) -> None:
     with torch.no_grad():
         head.transform.dense.weight.copy_(torch.eye(len(head.transform.dense.weight)))
         head.transform.dense.bias.zero_()
-        head.bias.fill_(-1.0)
+        head.bias.fill_(_THRESHOLD)
+        head.bias[special] = _NEVER
 
 
 def _reranker(table: ModelTable, base: Path) -> Any:

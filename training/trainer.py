@@ -115,7 +115,7 @@ class _Collator:
         return self._collate(self._rows([feature["number"] for feature in features]))
 
 
-class _Watch(TrainerCallback):  # type: ignore[misc]
+class _Watch(TrainerCallback):
     """Reports progress, writes the state of the loss, and stops where something is wrong."""
 
     def __init__(self, job: Job, loss: Any, progress: Callable[[Step, int], None]) -> None:
@@ -174,7 +174,7 @@ def run_stage(
     announce: Callable[[float], None],
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Outcome:
-    """Train one stage, from its newest checkpoint if there is one; the network has the best weights.
+    """Train one stage from its newest checkpoint, if any; the network gets the best weights.
 
     Parameters
     ----------
@@ -223,7 +223,7 @@ def run_stage(
     )
 
 
-class _StopWhen(TrainerCallback):  # type: ignore[misc]
+class _StopWhen(TrainerCallback):
     """Ends training after a step when it is asked to; the last checkpoint is kept."""
 
     def __init__(self, should_stop: Callable[[], bool]) -> None:
@@ -263,7 +263,7 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
         save_steps=training.validate_every,
         save_total_limit=_CHECKPOINTS,
         load_best_model_at_end=True,
-        metric_for_best_model=_metric_name(job, evaluator),
+        metric_for_best_model=_metric_name(job),
         greater_is_better=True,
         restore_callback_states_from_checkpoint=True,
         logging_steps=max(1, training.validate_every // 5),
@@ -276,6 +276,9 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
 
     class Trainer(trainer_class):  # type: ignore[misc,valid-type]
         """A trainer that keeps the order of the pairs, and stops when the loss is not a number."""
+
+        def add_model_card_callback(self, default_args_dict: Any) -> None:
+            """Write no card: the numbers of pairs tell nothing, and the run folder has one."""
 
         def get_batch_sampler(self, dataset: Any, batch_size: int, *_: Any, **__: Any) -> Any:
             return _Numbers(len(dataset), batch_size)
@@ -301,6 +304,8 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
         callbacks=[*callbacks, EarlyStoppingCallback(training.patience)],
     )
     trainer.remove_callback(PrinterCallback)
+    if job.model.window:
+        trainer.data_collator.max_length = job.model.window
     trainer.data_collator = _Collator(trainer.data_collator, job.rows)
     return trainer
 
@@ -338,13 +343,13 @@ def _classes(kind: str) -> tuple[Any, Any]:
 
 def _evaluator(job: Job) -> Any:
     validation = job.validation
-    common = {"write_csv": False, "show_progress_bar": False, "batch_size": 32}
+    common: dict[str, Any] = {"write_csv": False, "show_progress_bar": False, "batch_size": 32}
     if job.model.kind == "reranker":
         from sentence_transformers.cross_encoder.evaluation import (  # noqa: PLC0415 - as above
             CrossEncoderRerankingEvaluator,
         )
 
-        samples = [
+        samples: list[Any] = [
             {
                 "query": text,
                 "positive": [validation.passages[p] for p in sorted(validation.relevant[id])],
@@ -353,29 +358,29 @@ def _evaluator(job: Job) -> Any:
             for id, text in validation.questions.items()
         ]
         return CrossEncoderRerankingEvaluator(samples, at_k=10, **common)
-    if job.model.kind == "colbert":
-        from sentence_transformers.multi_vector_encoder.evaluation import (  # noqa: PLC0415
-            MultiVectorInformationRetrievalEvaluator as Evaluator,
-        )
-    elif job.model.kind == "splade":
-        from sentence_transformers.sparse_encoder.evaluation import (  # noqa: PLC0415 - as above
-            SparseInformationRetrievalEvaluator as Evaluator,
-        )
-    else:
-        from sentence_transformers.sentence_transformer.evaluation import (  # noqa: PLC0415
-            InformationRetrievalEvaluator as Evaluator,
-        )
+    from sentence_transformers.multi_vector_encoder.evaluation import (  # noqa: PLC0415 - as above
+        MultiVectorInformationRetrievalEvaluator,
+    )
+    from sentence_transformers.sentence_transformer.evaluation import (  # noqa: PLC0415 - as above
+        InformationRetrievalEvaluator,
+    )
+    from sentence_transformers.sparse_encoder.evaluation import (  # noqa: PLC0415 - as above
+        SparseInformationRetrievalEvaluator,
+    )
+
+    evaluator_class: Any = {
+        "colbert": MultiVectorInformationRetrievalEvaluator,
+        "splade": SparseInformationRetrievalEvaluator,
+        "dense": InformationRetrievalEvaluator,
+    }[job.model.kind]
     given = dict(validation.questions), dict(validation.passages), dict(validation.relevant)
-    return Evaluator(*given, **common)
+    return evaluator_class(*given, **common)
 
 
-def _metric_name(job: Job, evaluator: Any) -> str:
-    del evaluator
-    similarity = {"dense": "cosine", "colbert": "maxsim", "splade": "dot", "reranker": ""}
-    chosen = similarity[job.model.kind]
-    if job.model.kind in ("dense", "splade", "colbert"):
-        chosen = getattr(job.network, "similarity_fn_name", None) or chosen
-    return f"eval_{chosen}_{_METRIC}" if chosen else f"eval_{_METRIC}"
+def _metric_name(job: Job) -> str:
+    if job.model.kind == "reranker":
+        return f"eval_{_METRIC}"
+    return f"eval_{job.network.similarity_fn_name}_{_METRIC}"
 
 
 def _metric(metrics: Mapping[str, Any], default: float | None = None) -> Any:
@@ -410,7 +415,7 @@ def _estimated_seconds(job: Job, trainer: Any, loss: Any, validation: float) -> 
 
 def _estimated_bytes(network: Any) -> int:
     """Size of a checkpoint: weights, and two moments of each for the optimiser, in fp32."""
-    return 12 * sum(parameter.numel() for parameter in network.parameters())
+    return 12 * sum(int(parameter.numel()) for parameter in network.parameters())
 
 
 def _newest_checkpoint(folder: Path) -> Path | None:

@@ -2,7 +2,8 @@
 
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from twotower.retrieval.vocabulary.documents import Chunk
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 from twotower.retrieval.vocabulary.filters import Filter
 from twotower.training.batches import Batches, Material
+from twotower.training.curve import Outcome, Step
 from twotower.training.examples import Examples, Passages, examples_of
 from twotower.training.negatives import bm25
 from twotower.training.pairs import Drawer, Split, split
@@ -77,7 +79,7 @@ class Trained:
 
     folder: Path
     recipe: Recipe
-    outcomes: tuple[Any, ...]
+    outcomes: tuple[Outcome, ...]
     verdict: Verdict | None
     finished: bool = True
 
@@ -100,7 +102,7 @@ class Reporter:
 
     plan: Callable[[Plan], None] = lambda _plan: None
     cost: Callable[[int, float], None] = lambda _stage, _seconds: None
-    step: Callable[[int, Any, int], None] = lambda _stage, _step, _steps: None
+    step: Callable[[int, Step, int], None] = lambda _stage, _step, _steps: None
     busy: Callable[[str], None] = lambda _what: None
 
 
@@ -129,8 +131,8 @@ def train_model(
 ) -> Trained:
     """Train a model by a recipe, and measure on questions held out whether it pays.
 
-    A run that was interrupted is continued from its last checkpoint by the same call. Nothing of the
-    collection changes.
+    A run that was interrupted is continued from its last checkpoint by the same call. The
+    collection does not change.
 
     Raises
     ------
@@ -160,7 +162,7 @@ def train_model(
     first = splits[0]
     report.plan(_plan(run.path, run.resumed, splits, materials))
     network = build(recipe.model, base)
-    outcomes = []
+    outcomes: list[Outcome] = []
     for number, (stage, material) in enumerate(zip(recipe.stages, materials, strict=True), start=1):
         done = run.outcome(number)
         if done is None:
@@ -179,8 +181,8 @@ def train_model(
             )
             done = run_stage(
                 job,
-                lambda step, steps, n=number: report.step(n, step, steps),
-                lambda seconds, n=number: report.cost(n, seconds),
+                partial(report.step, number),
+                partial(report.cost, number),
                 should_stop,
             )
             if should_stop():
@@ -219,7 +221,7 @@ def _read(application: Application, name: str, queries: Path | None) -> _Corpus:
     chunks = [by_id[id] for id in passages.ids]
     if len({chunk.encoded_text for chunk in chunks}) < 2:  # noqa: PLR2004 - nothing to tell apart
         raise ConfigurationError(
-            f"all passages of collection '{name}' have the same text: there is nothing to tell apart"
+            f"all passages of collection '{name}' have the same text: there is nothing to learn"
         )
     examples = answerable(examples_of(datasets), passages)
     questions = application.models.encoder(_encoder_card(dense)).encode_questions(
@@ -264,8 +266,9 @@ def _split(corpus: _Corpus, stage: Stage) -> Split:
     if len(made.pairs) < least:
         raise ConfigurationError(
             f"too few pairs: {len(made.pairs)} of at least {least} from "
-            f"{', '.join(data.sources)}; a batch needs {stage.training.batch} different ones. Label "
-            "more hits on the page, add a source of text to data.sources, or lower training.batch"
+            f"{', '.join(data.sources)}; a batch needs {stage.training.batch} different ones. "
+            "Label more hits on the page, add a source of text to data.sources, or lower "
+            "training.batch"
         )
     return made
 
@@ -284,18 +287,14 @@ def _material(
     training = stage.training
     drawer = Drawer(made.pairs, stage.data.sources, frozen)
     drawn = drawer.draw(training.steps * training.accumulate, training.batch, training.seed)
-    found: dict[str, list[int]] = {}
-    wanted = [*(corpus.examples.questions[n] for n in made.validation)]
-    if stage.negatives.bm25:
-        wanted += [made.pairs[number].question for number in drawn]
+    used = {made.pairs[number].question for number in drawn}
+    chosen = [pair for pair in made.pairs if pair.question in used]
+    validation = [corpus.examples.questions[number] for number in made.validation]
     with application.catalog.open(name, short_lived=True) as collection:
         search = _lexical(application, collection, corpus)
-        pairs = [pair for pair in made.pairs if stage.negatives.bm25]
-        used = {made.pairs[number].question for number in drawn}
-        chosen = [pair for pair in pairs if pair.question in used]
-        found = bm25(chosen, search, frozen, max(stage.negatives.bm25, 1))
-        validation = [corpus.examples.questions[number] for number in made.validation]
-        found |= dict(zip(validation, map(list, search(validation)), strict=True))
+        found = dict(zip(validation, search(validation), strict=True))
+        if stage.negatives.bm25:
+            found |= bm25(chosen, search, frozen, stage.negatives.bm25)
     return Material(made.pairs, drawn, corpus.texts, frozen, found)
 
 
@@ -315,8 +314,10 @@ def _lexical(
         for first in range(0, len(questions), _SEARCHED_AT_ONCE):
             some = questions[first : first + _SEARCHED_AT_ONCE]
             queries = searcher.encode(some, [Filter()] * len(some), "bm25")
-            for candidates in searcher.find(queries, options, _BM25_DEPTH):
-                rankings.append([numbers[i.id] for i in candidates.ranking if i.id in numbers])
+            rankings += [
+                [numbers[item.id] for item in found.ranking if item.id in numbers]
+                for found in searcher.find(queries, options, _BM25_DEPTH)
+            ]
         return rankings
 
     return search
@@ -392,11 +393,11 @@ def _plan(
     counts: dict[str, int] = {}
     for made in splits:
         counts |= made.counts
-    samples = []
+    samples: list[tuple[str, str]] = []
     for material in materials:
         for number in material.drawn[:50]:
             question = material.pairs[number].question
-            found = [n for n in material.bm25.get(question, ())]
+            found = list(material.bm25.get(question, ()))
             if found and len(samples) < _SAMPLES:
                 samples.append((question, material.texts[found[0]]))
     return Plan(
@@ -430,6 +431,3 @@ def _notes(name: str, corpus: _Corpus, splits: Sequence[Split]) -> list[str]:
         f"Collection '{name}': {len(corpus.chunks)} passages; pairs: {pairs}",
         f"Questions: {', '.join(corpus.dataset_names)}",
     ]
-
-
-__all__ = ["Plan", "Reporter", "Trained", "replace", "train_model"]

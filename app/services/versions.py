@@ -91,7 +91,7 @@ def reindex(
 def wanted_build(
     application: Application, card: IndexCard, texts: Sequence[str], name: str
 ) -> tuple[IndexCard, list[str]]:
-    """Return the card of a collection with the present settings, and the legs that are encoded again.
+    """Return the card that the present settings give, and the legs that are encoded again.
 
     Parameters
     ----------

@@ -158,12 +158,12 @@ class EncoderSettings(Group):
     )
     colbert: str = _setting(
         "",
-        "Model of the leg `colbert`: a folder, as `twotower train colbert` writes one, or a name on "
-        "a model hub.",
+        "Model of the leg `colbert`: a folder that `twotower train colbert` wrote, or a name on a "
+        "model hub.",
     )
     splade: str = _setting(
         "",
-        "Model of the leg `splade`: a folder, as `twotower train splade` writes one, or a name on a "
+        "Model of the leg `splade`: a folder that `twotower train splade` wrote, or a name on a "
         "model hub.",
     )
     trust_remote_code: bool = _setting(

@@ -115,7 +115,7 @@ class SpladeLeg(NetworkLeg):
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
     ) -> StandingOutQuery[Any]:
-        """See `Leg.expand`: the mean of the passages' weights is added, scaled to the question's."""
+        """See `Leg.expand`: add the passages' mean weights, scaled to the question's."""
         assert isinstance(query, StandingOutQuery)  # it came from this leg
         assert isinstance(query.vector, SparseVector)  # by this leg's kind
         found = collection.vectors(self.card.name, [chunk.id for chunk in chunks])

@@ -1,4 +1,4 @@
-"""The adaptive leg: the first numbers of each dense vector find candidates, all numbers score them."""
+"""The adaptive leg: a prefix of each dense vector finds candidates, all of it scores them."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -23,8 +23,8 @@ _OVERSAMPLING = 4  # candidates for each passage that is wanted
 class ShortLeg:
     """Search by a prefix of the dense vectors, in place of the leg ``dense`` in hybrid search.
 
-    Its scores are those of the whole vectors, so that its hits are those of ``dense`` as long as the
-    prefix finds them. Train an encoder for it with the recipe ``matryoshka``.
+    Its scores are those of the whole vectors, so that its hits are those of ``dense`` as long as
+    the prefix finds them. Train an encoder for it with the recipe ``matryoshka``.
 
     Notes
     -----
@@ -88,14 +88,14 @@ class ShortLeg:
             card = collection.card().leg(_FULL)
             if card is None:
                 raise IndexMismatch(
-                    f"collection '{collection.name}' has the leg '{self.card.name}' without the leg "
-                    f"'{_FULL}' that it searches for: run `twotower reindex` with "
+                    f"collection '{collection.name}' has the leg '{self.card.name}', but not the "
+                    f"leg '{_FULL}' that it searches for: run `twotower reindex` with "
                     "TWOTOWER_LEGS=dense,bm25"
                 )
             self._full = DenseLeg.open(card, self._models)
         return self._full
 
     def _adaptive(self, query: StandingOutQuery[Vectors]) -> StandingOutQuery[Vectors]:
-        prefix = unit_rows(query.vector[None, : self.card.dimension])[0]  # type: ignore[index]
+        prefix = unit_rows(query.vector[None, : self.card.dimension])[0]
         first = VectorQuery(self.card.name, prefix)
         return replace(query, among=(first, _OVERSAMPLING), name=_FULL)

@@ -39,7 +39,7 @@ class LetterTrigrams(InputModule):
     def __init__(
         self, buckets: int = 1 << 15, dimension: int = 300, max_seq_length: int = 256
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.buckets = buckets
         self.dimension = dimension
         self.max_seq_length = max_seq_length
@@ -48,7 +48,7 @@ class LetterTrigrams(InputModule):
         with torch.no_grad():
             self.embedding.weight[0] = 0
 
-    def preprocess(
+    def preprocess(  # type: ignore[override]  # texts alone
         self, inputs: list[str], prompt: str | None = None, **_: Any
     ) -> dict[str, torch.Tensor]:
         """Hash the trigrams of texts: ``input_ids`` and ``attention_mask``, (n, trigrams) each."""
@@ -84,7 +84,9 @@ class LetterTrigrams(InputModule):
         (folder / _LENGTHS).write_text(json.dumps({"max_seq_length": self.max_seq_length}))
 
     @classmethod
-    def load(cls, model_name_or_path: str, **keywords: Any) -> "LetterTrigrams":
+    def load(  # type: ignore[override]
+        cls, model_name_or_path: str, **keywords: Any
+    ) -> "LetterTrigrams":
         """Read a module that `save` wrote."""
         own = {k: v for k, v in keywords.items() if k in ("subfolder", "local_files_only")}
         module = cls(**cls.load_config(model_name_or_path, **own))

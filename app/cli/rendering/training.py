@@ -42,8 +42,8 @@ def print_learned(name: str, learned: Learned, as_json: bool) -> None:
         console.print(line, style="yellow")
     repeats = f", {verdict.repeats} times" if verdict.repeats > 1 else ""
     title = (
-        f"{verdict.questions} questions, in {verdict.parts} parts{repeats}; each part measured with "
-        "what the others taught"
+        f"{verdict.questions} questions, in {verdict.parts} parts{repeats}; each part measured "
+        "with what the others taught"
     )
     console.print(_verdict_table(title, verdict))
     decisive = verdict.modes[DECIDES]
@@ -146,7 +146,7 @@ def training(quiet: bool) -> Iterator[Reporter]:
     yield Reporter(
         plan=lambda plan: _print_plan(console, plan),
         cost=lambda stage, seconds: console.print(
-            f"Stage {stage} takes about {_duration(seconds)} on this machine (measured on two steps)."
+            f"Stage {stage} takes about {_duration(seconds)} on this machine, by two steps of it."
         ),
         step=step,
         busy=lambda what: console.print(f"{what.capitalize()} …", style="dim"),
@@ -191,7 +191,9 @@ def print_trained(name: str, trained: Trained, as_json: bool) -> None:
         console.print("No difference shown in hybrid search. To use the model all the same:")
     else:
         console.print("Hybrid search does not gain. To use the model all the same:")
-    console.print(f"  {_HOW_TO_USE[trained.recipe.model.kind].format(model=model, name=name)}")
+    console.print(
+        f"  {_HOW_TO_USE[trained.recipe.model.kind].format(model=model, name=name)}", soft_wrap=True
+    )
 
 
 _HOW_TO_USE = {
