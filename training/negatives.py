@@ -1,5 +1,7 @@
 """Negatives of a question: passages that a search ranks high and that do not answer it."""
 
+import contextlib
+import io
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -73,21 +75,21 @@ def mined(
     } | {(pair.question, texts[pair.passage]) for pair in pairs}
     ordered = sorted(rows)
     training = network.training
-    found = mine_hard_negatives(
-        Dataset.from_dict(
-            {"question": [q for q, _ in ordered], "passage": [p for _, p in ordered]}
-        ),
-        network,
-        anchor_column_name="question",
-        positive_column_name="passage",
-        corpus=list(numbers),
-        relative_margin=1 - margin,
-        num_negatives=count,
-        range_max=max(10 * count, 20),
-        output_format="triplet",
-        batch_size=batch,
-        verbose=False,
-    )
+    given = {"question": [q for q, _ in ordered], "passage": [p for _, p in ordered]}
+    with contextlib.redirect_stderr(io.StringIO()):  # its progress bars cannot be switched off
+        found = mine_hard_negatives(
+            Dataset.from_dict(given),
+            network,
+            anchor_column_name="question",
+            positive_column_name="passage",
+            corpus=list(numbers),
+            relative_margin=1 - margin,
+            num_negatives=count,
+            range_max=max(10 * count, 20),
+            output_format="triplet",
+            batch_size=batch,
+            verbose=False,
+        )
     network.train(training)
     negatives: dict[str, list[int]] = {}
     for question, text in zip(found["question"], found["negative"], strict=True):

@@ -13,6 +13,7 @@ os.environ.setdefault("TQDM_DISABLE", "1")  # one progress bar is enough, and it
 
 import torch
 from transformers import EarlyStoppingCallback, PrinterCallback, TrainerCallback
+from transformers.utils import logging
 
 from twotower.retrieval.models.runtime.torch_runtime import has_bf16
 from twotower.retrieval.vocabulary.errors import ConfigurationError, ServiceError
@@ -241,6 +242,7 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
     from datasets import Dataset, disable_progress_bars  # noqa: PLC0415 - takes a second
 
     disable_progress_bars()
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     trainer_class, arguments_class = _classes(job.model.kind)
     training = job.stage.training
     bf16 = training.precision == "bf16" or (training.precision == "auto" and has_bf16())
@@ -285,23 +287,30 @@ def _trainer(job: Job, loss: Any, callbacks: Sequence[TrainerCallback]) -> Any:
 
         def compute_loss(self, *args: Any, **keywords: Any) -> Any:
             found = super().compute_loss(*args, **keywords)
-            value = found[0] if isinstance(found, tuple) else found
+            value = (found[0] if isinstance(found, tuple) else found).detach()
             if not torch.isfinite(value):
                 batch = self.state.global_step * training.accumulate + 1
                 raise ConfigurationError(
-                    f"the loss is {float(value)} at step {self.state.global_step + 1} (batch "
+                    f"the loss is {value.item()} at step {self.state.global_step + 1} (batch "
                     f"{batch}): lower training.learning_rate or loss.scale, or set "
                     "training.precision to fp32"
                 )
             return found
 
+    more: list[TrainerCallback] = [*callbacks, EarlyStoppingCallback(training.patience)]
+    if job.model.kind == "splade":
+        from sentence_transformers.sparse_encoder.callbacks import (  # noqa: PLC0415 - as above
+            SpladeRegularizerWeightSchedulerCallback,
+        )
+
+        more.append(SpladeRegularizerWeightSchedulerCallback(loss=loss))
     trainer = Trainer(
         model=job.network,
         args=arguments,
         train_dataset=Dataset.from_dict({"number": list(range(job.drawn))}),
         loss=loss,
         evaluator=evaluator,
-        callbacks=[*callbacks, EarlyStoppingCallback(training.patience)],
+        callbacks=more,
     )
     trainer.remove_callback(PrinterCallback)
     if job.model.window:
@@ -393,7 +402,6 @@ def _metric(metrics: Mapping[str, Any], default: float | None = None) -> Any:
 
 def _estimated_seconds(job: Job, trainer: Any, loss: Any, validation: float) -> float:
     """Estimate the time of a stage: a few steps that change nothing, and the validations."""
-    state = loss.state() if isinstance(loss, BatchLoss) else None
     training = job.stage.training
     numbers = list(range(min(training.batch, job.drawn)))
     job.network.train()
@@ -406,9 +414,8 @@ def _estimated_seconds(job: Job, trainer: Any, loss: Any, validation: float) -> 
         value.backward()
     trainer.model.zero_grad()
     each = (time.monotonic() - start) / _TIMED_STEPS
-    if state is not None:
-        fresh = make_loss(job.network, job.model, job.stage, job.relevant, job.passages)
-        loss.restore(fresh.state())
+    if isinstance(loss, BatchLoss):
+        loss.restore(BatchLoss(job.network, job.stage, job.relevant, job.passages).state())
     times = math.ceil(training.steps / training.validate_every)
     return each * training.steps * training.accumulate + validation * times
 

@@ -32,7 +32,7 @@ from twotower.training.verdict import Verdict
 
 _BM25_DEPTH = 30  # passages among which negatives are looked for
 _VALIDATED = 60  # questions at most, so that validation does not take longer than training
-_CANDIDATES = 12  # passages of each validation question
+_CANDIDATES = 12  # passages of each validation question, from either leg
 _LEAST_PAIRS = 32
 _SAMPLES = 2
 _SEARCHED_AT_ONCE = 64
@@ -113,6 +113,7 @@ class _Corpus:
     chunks: Sequence[Chunk]
     examples: Examples
     places: Sequence[Mapping[str, Sequence[int]]]
+    near: Sequence[Sequence[int]]  # passages that the collection's encoder ranks first
     dataset_names: Sequence[str]
 
     @property
@@ -227,8 +228,10 @@ def _read(application: Application, name: str, queries: Path | None) -> _Corpus:
     questions = application.models.encoder(_encoder_card(dense)).encode_questions(
         examples.questions
     )
-    places = _places(examples, passages, questions @ passages.vectors.T)
-    return _Corpus(chunks, examples, places, tuple(d.name for d in datasets.values()))
+    scores = questions @ passages.vectors.T
+    near = np.argsort(-scores, axis=1, kind="stable")[:, :_CANDIDATES].tolist()
+    names = tuple(dataset.name for dataset in datasets.values())
+    return _Corpus(chunks, examples, _places(examples, passages, scores), near, names)
 
 
 def _encoder_card(leg: DenseLeg) -> Any:
@@ -363,7 +366,8 @@ def _validation(corpus: _Corpus, made: Split, material: Material) -> Any:
     for number in numbers:
         question = corpus.examples.questions[number]
         own = {passages_[0] for passages_ in corpus.places[number].values()}
-        others = [n for n in material.bm25.get(question, ()) if n not in own][:_CANDIDATES]
+        found = [*corpus.near[number], *material.bm25.get(question, ())[:_CANDIDATES]]
+        others = [n for n in dict.fromkeys(found) if n not in own]
         key = str(number)
         questions[key] = question
         relevant[key] = {str(n) for n in own}

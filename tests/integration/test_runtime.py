@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
+from tests.tiny_models import saved, transformer
 from twotower.retrieval.models.model_folder import ModelFolder
 from twotower.retrieval.models.runtime import RuntimeOptions, choose_runtime, load_encoder
 from twotower.retrieval.models.runtime.cache import MANIFEST, ModelCache
@@ -20,27 +21,6 @@ from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtr
 
 TEXTS = ["The seal is made of viton.", "pump " * 400, "KC-7/b", "  Ünïcödé\n\n "]
 AUTO = RuntimeOptions(precision="fp32", threads=2)
-
-
-def transformer(folder, tokenizer, seed=0):
-    """Two random layers over the default encoder's vocabulary."""
-    import torch
-    from sentence_transformers.base.modules import Transformer
-    from transformers import AutoTokenizer, BertConfig, BertModel
-
-    torch.manual_seed(seed)
-    shape = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    shape["initializer_range"] = 0.3  # or all texts have nearly the same vector
-    BertModel(BertConfig(vocab_size=30522, intermediate_size=64, **shape)).save_pretrained(folder)
-    AutoTokenizer.from_pretrained(tokenizer, model_max_length=64).save_pretrained(folder)
-    return Transformer(str(folder), max_seq_length=64)
-
-
-def saved(modules, folder, **options) -> ModelFolder:
-    from sentence_transformers import SentenceTransformer
-
-    SentenceTransformer(modules=modules, device="cpu", **options).save(str(folder))
-    return ModelFolder(folder.name, folder)
 
 
 @pytest.fixture(scope="module")
