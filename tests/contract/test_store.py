@@ -27,6 +27,8 @@ VECTORS = [
     VectorSpec("dense", "dense", 4),
     VectorSpec("bm25", "sparse"),
     VectorSpec("tokens", "multi", 2),
+    VectorSpec("weights", "weighted"),
+    VectorSpec("prefix", "dense", 2),
 ]
 SERVER = os.environ.get("TWOTOWER_TEST_QDRANT_URL")  # `make test-server` wants it
 # What qdrant-client's local mode cannot do, so that only a real server shows it: payload indexes
@@ -265,7 +267,7 @@ def test_vectors_are_read_back_by_name(store):
         ]
     )
     ids = [UUID(int=n) for n in range(1, 5)]
-    dense, sparse, multi = (store.vectors(spec.name, ids) for spec in VECTORS)
+    dense, sparse, multi = (store.vectors(spec.name, ids) for spec in VECTORS[:3])
     assert [set(found) for found in (dense, sparse, multi)] == [{ids[0]}, {ids[0]}, {ids[1]}]
     assert (dense[ids[0]].dtype, multi[ids[1]].dtype) == (np.float32, np.float32)
     assert dense[ids[0]] == pytest.approx(unit(1, 1, 0, 0))
@@ -320,3 +322,43 @@ def test_every_layout_takes_all_kinds_of_vectors(tmp_path, quantization):
         store.upsert([Point(UUID(int=1), {"kind": "chunk"}, vectors)])
         queries = [VectorQuery(name, vector) for name, vector in vectors.items()]
         assert [[item.id.int for item in r] for r in store.search(queries, 5)] == [[1], [1], [1]]
+
+
+def test_weights_of_terms_are_multiplied_as_they_are(store):
+    rare, common = SparseVector((7,), (2.0,)), SparseVector((8,), (2.0,))
+    store.upsert(
+        [
+            Point(UUID(int=1), {"kind": "chunk"}, {"weights": rare}),
+            *(Point(UUID(int=n), {"kind": "chunk"}, {"weights": common}) for n in range(2, 9)),
+        ]
+    )
+    query = SparseVector((7, 8), (0.5, 1.0))
+    (found,) = store.search([VectorQuery("weights", query)], 9)
+    assert [item.id.int for item in found] == [*range(2, 9), 1]
+    assert [item.score for item in found] == [2.0] * 7 + [1.0]
+    (alone,) = store.search([VectorQuery("weights", query, Filter(ids=(UUID(int=1),)))], 3)
+    assert [item.score for item in alone] == [1.0]
+
+
+def test_one_search_scores_the_best_points_of_another(store):
+    store.upsert(
+        [
+            Point(
+                UUID(int=n),
+                {"kind": "chunk", "source": "even" if n % 2 == 0 else "odd"},
+                {"dense": unit(1, n, 0, 9 - n), "prefix": unit(1, n)},
+            )
+            for n in range(9)
+        ]
+    )
+    whole = VectorQuery("dense", unit(1, 0, 0, 1))
+    (all_of_them,) = store.search([whole], 9)
+    first = VectorQuery("prefix", unit(1, 0))
+    (two_each,) = store.search([VectorQuery(whole.name, whole.vector, among=(first, 2))], 2)
+    among = {0, 1, 2, 3}  # the four best by the prefix
+    expected = [item for item in all_of_them if item.id.int in among][:2]
+    assert [item.id for item in two_each] == [item.id for item in expected]
+    assert [i.score for i in two_each] == pytest.approx([i.score for i in expected], abs=1e-6)
+    odd = where(source="odd")
+    (narrowed,) = store.search([VectorQuery(whole.name, whole.vector, odd, (first, 1))], 2)
+    assert {item.id.int for item in narrowed} == {1, 3}
