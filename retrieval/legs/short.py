@@ -1,8 +1,11 @@
-"""The adaptive leg: a prefix of each dense vector finds candidates, all of it scores them."""
+"""The adaptive leg: a few numbers of each dense vector find candidates, all of them score them."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Self
+
+import numpy as np
 
 from twotower.retrieval.index.card import EncoderCard, LegCard
 from twotower.retrieval.index.collection import Collection
@@ -11,25 +14,31 @@ from twotower.retrieval.legs.dense import DenseLeg
 from twotower.retrieval.legs.protocol import LegQuery, Models
 from twotower.retrieval.legs.standing_out import StandingOutQuery
 from twotower.retrieval.models.encoder import Encoder
+from twotower.retrieval.models.packed import pack, unpack
 from twotower.retrieval.vocabulary.documents import Chunk
 from twotower.retrieval.vocabulary.errors import IndexMismatch
 from twotower.retrieval.vocabulary.vectors import Vectors, unit_rows
 
 _FULL = "dense"
-_SHARE = 4  # the default prefix is a quarter of the vector
+_SHARE = 4  # the default length is a quarter of the vector
 _OVERSAMPLING = 4  # candidates for each passage that is wanted
+_SAMPLE = 1000  # passages whose directions are measured
+_ROTATION = ("levels", "scales")
 
 
 class ShortLeg:
-    """Search by a prefix of the dense vectors, in place of the leg ``dense`` in hybrid search.
+    """Search by a short form of the dense vectors, in place of the leg ``dense`` in hybrid search.
 
-    Its scores are those of the whole vectors, so that its hits are those of ``dense`` as long as
-    the prefix finds them. Train an encoder for it with the recipe ``matryoshka``.
+    The short form is the vector in the directions in which the collection's first passages differ
+    most (their principal components, not centred: a rotation, which keeps dot products). Its
+    candidates are scored by the whole vectors in the same request, so that its hits are those of
+    ``dense`` as long as the short form finds them.
 
     Notes
     -----
     Kusupati et al., 'Matryoshka Representation Learning' (NeurIPS 2022), section 4.3.1: adaptive
-    retrieval.
+    retrieval. The rotation gives any encoder what they train one for; `benchmarks.matryoshka`
+    compares both.
     """
 
     def __init__(self, card: LegCard, encoder: Encoder, models: Models) -> None:
@@ -37,45 +46,47 @@ class ShortLeg:
         self._encoder = encoder
         self._models = models
         self._full: DenseLeg | None = None
+        levels, scales = (str(card.made_by[name]) for name in _ROTATION)
+        self._directions = unpack(levels, scales)
 
     @classmethod
     def create(cls, name: str, models: Models, texts: Sequence[str]) -> Self:
-        """See `LegType.create`."""
-        del texts
+        """See `LegType.create`; the first passages decide the directions."""
         encoder = models.encoder()
-        made_by = EncoderCard.of(encoder.model, encoder.dimension)
-        length = models.prefix_dimension or encoder.dimension // _SHARE
+        length = min(models.prefix_dimension or encoder.dimension // _SHARE, encoder.dimension)
+        levels, scales = pack(directions(encoder.encode_passages(texts[:_SAMPLE]), length))
+        made_by = asdict(EncoderCard.of(encoder.model, encoder.dimension))
+        digest = hashlib.sha256((levels + scales).encode()).hexdigest()
         card = LegCard(
             name,
             "dense",
-            min(length, encoder.dimension),
-            cls.fingerprint(models),
-            {**asdict(made_by), "prefix_of": _FULL},
+            length,
+            f"{cls.fingerprint(models)} {digest[:16]}",
+            {**made_by, "prefix_of": _FULL, "levels": levels, "scales": scales},
         )
         return cls(card, encoder, models)
 
     @classmethod
     def open(cls, card: LegCard, models: Models) -> Self:
         """See `LegType.open`."""
-        made_by = {name: value for name, value in card.made_by.items() if name != "prefix_of"}
+        made_by = {n: v for n, v in card.made_by.items() if n not in ("prefix_of", *_ROTATION)}
         return cls(card, models.encoder(EncoderCard(**made_by)), models)
 
     @classmethod
     def fingerprint(cls, models: Models) -> str:
         """See `LegType.fingerprint`."""
-        return f"{models.prefix_dimension or 'quarter'} of {models.encoder().model.fingerprint}"
+        return f"{models.prefix_dimension or 'a quarter'} of {models.encoder().model.fingerprint}"
 
     def encode_passages(self, texts: Sequence[str]) -> Vectors:
         """See `Leg.encode_passages`: (n, d) float32, unit rows."""
-        return unit_rows(self._encoder.encode_passages(texts)[:, : self.card.dimension])
+        return unit_rows(self._encoder.encode_passages(texts) @ self._directions.T)
 
     def encode_questions(
         self, texts: Sequence[str], collection: Collection
     ) -> list[StandingOutQuery[Vectors]]:
         """See `Leg.encode_questions`."""
-        return [
-            self._adaptive(q) for q in self._dense(collection).encode_questions(texts, collection)
-        ]
+        dense = self._dense(collection)
+        return [self._adaptive(query) for query in dense.encode_questions(texts, collection)]
 
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
@@ -96,6 +107,20 @@ class ShortLeg:
         return self._full
 
     def _adaptive(self, query: StandingOutQuery[Vectors]) -> StandingOutQuery[Vectors]:
-        prefix = unit_rows(query.vector[None, : self.card.dimension])[0]
-        first = VectorQuery(self.card.name, prefix)
+        short = unit_rows((self._directions @ query.vector)[None, :])[0]
+        first = VectorQuery(self.card.name, short)
         return replace(query, among=(first, _OVERSAMPLING), name=_FULL)
+
+
+def directions(vectors: Vectors, length: int) -> Vectors:
+    """Return the directions in which vectors differ most: (length, d) float32, orthonormal rows.
+
+    Parameters
+    ----------
+    vectors
+        (n, d); with fewer than ``length`` of them, the remaining directions are arbitrary.
+    """
+    rows = vectors if len(vectors) else np.eye(vectors.shape[1], dtype=np.float32)
+    _, _, rotation = np.linalg.svd(rows, full_matrices=True)
+    found: Vectors = np.ascontiguousarray(rotation[:length], dtype=np.float32)
+    return found

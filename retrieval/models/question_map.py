@@ -1,15 +1,13 @@
 """The question map: a learned matrix on a question's vector; the passages stay as they are."""
 
-import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from twotower.retrieval.models.packed import pack, unpack
 from twotower.retrieval.vocabulary.vectors import Vectors, unit_rows
-
-_LEVELS = 127  # of int8
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +42,8 @@ class QuestionMap:
     @property
     def matrix(self) -> Vectors:
         """The matrix, (d, d) float32."""
-        scales = np.frombuffer(base64.b64decode(self.scales), dtype="<f4")
-        levels = np.frombuffer(base64.b64decode(self.levels), dtype=np.int8)
-        change = levels.reshape(len(scales), len(scales)) * scales[:, None]
-        matrix: Vectors = np.eye(len(scales), dtype=np.float32) + change.astype(np.float32)
+        change = unpack(self.levels, self.scales)
+        matrix: Vectors = np.eye(len(change), dtype=np.float32) + change
         return matrix
 
     @property
@@ -58,13 +54,7 @@ class QuestionMap:
 
 def encoded(matrix: Vectors) -> tuple[str, str]:
     """Return the ``levels`` and ``scales`` of a matrix."""
-    change = matrix - np.eye(len(matrix), dtype=np.float32)
-    scales = np.maximum(np.abs(change).max(axis=1), 1e-12) / _LEVELS
-    levels = np.rint(change / scales[:, None]).astype(np.int8)
-    return (
-        base64.b64encode(levels.tobytes()).decode("ascii"),
-        base64.b64encode(scales.astype("<f4").tobytes()).decode("ascii"),
-    )
+    return pack(matrix - np.eye(len(matrix), dtype=np.float32))
 
 
 def mapped(questions: Vectors, matrix: Vectors) -> Vectors:

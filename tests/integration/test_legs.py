@@ -158,6 +158,7 @@ def test_a_new_leg_is_made_by_the_encoder_of_the_collection(settings, model, tmp
         dense, _, short = collection.card().legs
         assert short.dimension == dense.dimension // 4 == 8
         assert short.made_by["fingerprint"] == dense.fingerprint
+    assert versions.reindex(other, "documents", lambda *_: None) is None  # nothing differs
 
 
 def test_a_leg_without_its_model_says_what_to_set(settings, application, tmp_path, networks):
