@@ -72,7 +72,7 @@ def calibrate(
     for id, text in dataset.questions.items():
         answerable = id in dataset.judged
         for hidden in (False, True) if answerable else (False,):
-            effective = _without(options, dataset.judged[id]) if hidden else options
+            effective = without_answers(options, dataset.judged[id]) if hidden else options
             result = retriever.retrieve(text, effective)
             progress(1)
             if result.hits:
@@ -99,7 +99,7 @@ def calibrate(
     return Calibrated(calibration, auc["hidden"], auc.get("no"))
 
 
-def _without(options: SearchOptions, judgements: Mapping[str, int]) -> SearchOptions:
+def without_answers(options: SearchOptions, judgements: Mapping[str, int]) -> SearchOptions:
     """Exclude the relevant documents of a question from the search."""
     relevant = (location for location, score in judgements.items() if score > 0)
     sources = sorted({location.split("#page=")[0] for location in relevant})

@@ -13,6 +13,7 @@ from twotower.app.services.learning import answerable, datasets_of
 from twotower.app.services.model_trial import measure
 from twotower.app.wiring import Application
 from twotower.evaluation.dataset import Dataset
+from twotower.evaluation.measure import Scores
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs import open_legs
 from twotower.retrieval.legs.dense import DenseLeg
@@ -33,6 +34,7 @@ from twotower.training.verdict import Verdict
 _BM25_DEPTH = 30  # passages among which negatives are looked for
 _VALIDATED = 60  # questions at most, so that validation does not take longer than training
 _CANDIDATES = 12  # passages of each validation question, from either leg
+_OTHERS = 300  # passages at random, which a model may rank first as it learns
 _LEAST_PAIRS = 32
 _SAMPLES = 2
 _SEARCHED_AT_ONCE = 64
@@ -73,6 +75,8 @@ class Trained:
     ----------
     outcomes
         How each stage went.
+    scores
+        NDCG@10 of each question held out, with the model, by mode.
     finished
         False if the run was stopped; the same call continues it.
     """
@@ -81,6 +85,7 @@ class Trained:
     recipe: Recipe
     outcomes: tuple[Outcome, ...]
     verdict: Verdict | None
+    scores: Mapping[str, Scores] = field(default_factory=dict)
     finished: bool = True
 
 
@@ -196,9 +201,9 @@ def train_model(
     save(network, run.model, base)
     report.busy("measuring on questions held out")
     test = _test_set(corpus.examples, first.test)
-    verdict = measure(application, name, recipe.model.kind, run.model, test, run.path / "trial")
-    run.finish(recipe, outcomes, verdict, _notes(name, corpus, splits))
-    return Trained(run.path, recipe, tuple(outcomes), verdict)
+    trial = measure(application, name, recipe.model.kind, run.model, test, run.path / "trial")
+    run.finish(recipe, outcomes, trial.verdict, _notes(name, corpus, splits))
+    return Trained(run.path, recipe, tuple(outcomes), trial.verdict, trial.scores)
 
 
 def _base(application: Application, recipe: Recipe) -> Path | None:
@@ -373,6 +378,8 @@ def _validation(corpus: _Corpus, made: Split, material: Material) -> Any:
         relevant[key] = {str(n) for n in own}
         candidates[key] = [str(n) for n in (*sorted(own), *others)]
         passages |= {str(n): material.texts[n] for n in (*own, *others)}
+    by_id = sorted(range(len(corpus.chunks)), key=lambda n: corpus.chunks[n].id.int)
+    passages |= {str(n): material.texts[n] for n in by_id[:_OTHERS]}  # ids are hashes: at random
     return Validation(questions, passages, relevant, candidates)
 
 

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from twotower.app.services.versions import wanted_build
@@ -20,9 +21,23 @@ _MEASURE = "ndcg@10"
 _SAMPLE = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a model changes.
+
+    Attributes
+    ----------
+    scores
+        NDCG@10 of each question with the model, by mode.
+    """
+
+    verdict: Verdict
+    scores: Mapping[str, Scores]
+
+
 def measure(
     application: Application, name: str, kind: Kind, model: Path, dataset: Dataset, folder: Path
-) -> Verdict:
+) -> Trial:
     """Compare searches with and without a model, on questions that it was not trained on.
 
     Parameters
@@ -50,7 +65,7 @@ def measure(
                 after[f"{kind} against dense"] = _scores(with_model, copy, dataset, {"mode": kind})
                 before[f"{kind} against dense"] = before["dense"]
     compared = {mode: Comparison.of(before[mode], scores) for mode, scores in after.items()}
-    return Verdict(compared, len(dataset.judged), repeats=1, parts=1)
+    return Trial(Verdict(compared, len(dataset.judged), repeats=1, parts=1), after)
 
 
 @contextmanager
