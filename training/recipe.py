@@ -47,8 +47,8 @@ class ModelTable(_Table):
     question_prompt, passage_prompt
         Text before each question and each passage.
     window
-        Maximum number of tokens of a text in training; 0 takes that of the model. The trained model
-        reads as many as before.
+        Maximum number of tokens of a text in training (of a reranker: of a question and a passage
+        together); 0 takes that of the model. The trained model reads as many as before.
     """
 
     kind: Kind = "dense"
