@@ -189,9 +189,9 @@ def run_stage(
     ServiceError
         If the disk is too full for a checkpoint.
     """
-    reads = getattr(job.network, "max_length", None)
+    reads = getattr(job.network, "max_seq_length", None)
     if job.model.kind == "reranker" and job.model.window:
-        job.network.max_length = min(job.model.window, reads or job.model.window)
+        job.network.max_seq_length = min(job.model.window, reads or job.model.window)
     loss = make_loss(job.network, job.model, job.stage, job.relevant, job.passages)
     watch = _Watch(job, loss, progress)
     trainer = _trainer(job, loss, [watch, _StopWhen(should_stop)])
@@ -211,7 +211,7 @@ def run_stage(
         job.extra_state[1](state["rows"])
     trainer.train(resume_from_checkpoint=os.fspath(checkpoint) if checkpoint else None)
     if job.model.kind == "reranker":
-        job.network.max_length = reads
+        job.network.max_seq_length = reads
     best = trainer.state.best_metric
     best_step = trainer.state.best_global_step or 0
     curve = tuple(
