@@ -98,8 +98,8 @@ class IndexSettings(Group):
     )
     prefix_dimension: int = _setting(
         0,
-        "Number of dimensions of the leg `short`, the first ones of each dense vector; 0 is a "
-        "quarter of them.",
+        "Number of dimensions of the vectors of the leg `short`; 0 is a quarter of those of the "
+        "leg `dense`.",
         ge=0,
     )
     on_disk: bool = _setting(
