@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from twotower.evaluation.measure import Scores, SystemResult, paired_p
-from twotower.retrieval.legs import LEGS
 from twotower.retrieval.search.fusion import FUSIONS
 from twotower.retrieval.search.options import SearchOptions
 
@@ -42,11 +41,20 @@ class Tuned:
         return self.held_out_score > self.default_score and self.p < SIGNIFICANT
 
 
-def candidates(base: SearchOptions, rerankers: Sequence[str]) -> list[SearchOptions]:
-    """List the search configurations to try, the default first."""
+def candidates(
+    base: SearchOptions, rerankers: Sequence[str], legs: Sequence[str]
+) -> list[SearchOptions]:
+    """List the search configurations to try, the default first.
+
+    Parameters
+    ----------
+    legs
+        Legs of the collection.
+    """
     tried = [base]
-    tried += [replace(base, mode=leg) for leg in LEGS]
-    tried += [replace(base, weights={"dense": w}) for w in (0.2, 0.35, 0.65, 0.8)]
+    tried += [replace(base, mode=leg) for leg in legs]
+    if "short" not in legs:  # it searches in place of the leg dense
+        tried += [replace(base, weights={"dense": w}) for w in (0.2, 0.35, 0.65, 0.8)]
     tried += [replace(base, fusion=fusion) for fusion in FUSIONS if fusion != base.fusion]
     tried += [replace(base, depth=300)]
     tried += [

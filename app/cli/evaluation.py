@@ -13,7 +13,7 @@ from twotower.app.cli.rendering import evaluation as render
 from twotower.app.cli.search_options import choices, with_search_options
 from twotower.app.services import evaluation
 from twotower.evaluation.plot import plot as draw
-from twotower.retrieval.search.options import OPTIONS
+from twotower.retrieval.search.options import HYBRID, OPTIONS
 from twotower.retrieval.vocabulary.errors import ConfigurationError
 
 # Search options that the measurement itself sets, or that do not change what it measures.
@@ -85,7 +85,7 @@ def evaluate(
     options: Mapping[str, Any],
 ) -> None:
     """Measure retrieval on labelled questions."""
-    modes = choices(modes, "mode") or list(OPTIONS["mode"].choices)
+    modes = choices(modes, "mode")
     rerankers = choices(reranks, "rerank")
     application = load_application(collection=collection)
     with render.progress(as_json) as progress:
@@ -101,7 +101,8 @@ def evaluate(
                 calibrated = evaluation.run_calibration(bench, base, progress)
                 render.print_calibrated(calibrated, bench.dataset, as_json)
                 return
-            compared = evaluation.systems(base, modes, rerankers)
+            every = modes or [HYBRID, *(leg.name for leg in bench.retriever.card.legs)]
+            compared = evaluation.systems(base, every, rerankers)
             results = evaluation.run_systems(bench, compared, progress)
     labels = [evaluation.label(options) for options in compared]
     render.print_results(bench.dataset, labels, results, per_question, as_json)

@@ -163,7 +163,8 @@ def run_tuning(bench: Bench, reranks: Sequence[str], progress: Progress) -> Tune
             f"use at least {FEWEST_QUESTIONS}"
         )
     base = SearchOptions(limit=measure.DEPTH, depth=measure.DEPTH)
-    return choose(run_systems(bench, candidates(base, reranks), progress))
+    legs = [leg.name for leg in bench.retriever.card.legs]
+    return choose(run_systems(bench, candidates(base, reranks, legs), progress))
 
 
 TUNED = (

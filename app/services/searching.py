@@ -79,6 +79,11 @@ class Searching:
             own = collection.metadata_keys() if collection.count("chunk") <= _MOST_COUNTED else []
             return {key: collection.facets(key, Filter()) for key in (*keys, *own)}
 
+    def legs(self, name: str) -> list[str]:
+        """List the legs of a collection, each of which can be searched alone."""
+        with self._application.catalog.open(name, short_lived=True) as collection:
+            return [leg.name for leg in collection.card().legs]
+
     def metadata_keys(self, name: str) -> list[str]:
         """List the keys of the documents' own metadata, which filters may name."""
         with self._application.catalog.open(name, short_lived=True) as collection:

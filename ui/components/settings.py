@@ -11,7 +11,15 @@ from twotower.retrieval.vocabulary.filters import KEYS, Condition, Filter, parse
 from twotower.ui.resources import workspace
 from twotower.ui.safe import label
 
-MODES: Mapping[str, str] = {"hybrid": "Hybrid", "dense": "Meaning", "bm25": "Words"}
+MODES: Mapping[str, str] = {
+    "hybrid": "Hybrid",
+    "dense": "Meaning",
+    "bm25": "Words",
+    "short": "Short vectors",
+    "views": "Title and questions",
+    "colbert": "ColBERT",
+    "splade": "SPLADE",
+}
 RERANKS: Mapping[str, str] = {
     "none": "None",
     "late-interaction": "Late interaction",
@@ -31,7 +39,7 @@ _RERANK_HELP = (
 
 def describe_search(options: SearchOptions) -> str:
     """Name a search by its mode and reranker, in the words of the settings."""
-    mode = MODES[options.mode]
+    mode = MODES.get(options.mode, options.mode)
     return mode if options.rerank == "none" else f"{mode}, {RERANKS[options.rerank].lower()}"
 
 
@@ -68,7 +76,7 @@ def choose_collection() -> str:
 
 def choose_search(name: str) -> SearchChoice:
     """Show the search settings; returns the chosen ones."""
-    overrides: dict[str, Any] = _choose_method("", "Search by")
+    overrides: dict[str, Any] = _choose_method(name, "", "Search by")
     overrides["limit"] = st.slider("Number of hits", 5, 50, 10, 5, key="hits", bind="query-params")
     overrides["per_document"] = st.slider(
         "Hits per document",
@@ -83,7 +91,7 @@ def choose_search(name: str) -> SearchChoice:
     compared = None
     st.divider()
     if st.toggle("Compare two searches", key="compare", bind="query-params"):
-        compared = {**overrides, **_choose_method("-2", "Compare with")}
+        compared = {**overrides, **_choose_method(name, "-2", "Compare with")}
     labelling = st.toggle(
         "Label hits",
         key="label",
@@ -94,13 +102,25 @@ def choose_search(name: str) -> SearchChoice:
     return SearchChoice(overrides, compared, labelling)
 
 
-def _choose_method(suffix: str, title: str) -> dict[str, Any]:
+def modes_of(name: str) -> list[str]:
+    """Return the search methods of a collection: hybrid, and each of its legs."""
+    return ["hybrid", *_legs(name, workspace().searching.state(name))]
+
+
+@st.cache_data(max_entries=20, show_spinner=False)
+def _legs(name: str, state: tuple[int, int]) -> list[str]:
+    """Legs of a collection, cached until the collection changes."""
+    del state
+    return workspace().searching.legs(name)
+
+
+def _choose_method(name: str, suffix: str, title: str) -> dict[str, Any]:
     mode = st.segmented_control(
         title,
-        list(MODES),
+        modes_of(name),
         default="bm25" if suffix else "hybrid",  # different from the first search
         required=True,
-        format_func=lambda mode: MODES[mode],
+        format_func=lambda mode: MODES.get(mode, mode),
         key=f"mode{suffix}",
         bind="query-params",
         help=_MODE_HELP,

@@ -20,7 +20,7 @@ from twotower.retrieval.vocabulary.errors import TwoTowerError
 from twotower.ui.components.frame import show_for_collection
 from twotower.ui.components.job import show_job
 from twotower.ui.components.notices import show_error
-from twotower.ui.components.settings import MODES, RERANKS, describe_search
+from twotower.ui.components.settings import MODES, RERANKS, describe_search, modes_of
 from twotower.ui.resources import workspace
 from twotower.ui.safe import label, plain
 from twotower.ui.views.learning import show_learned
@@ -68,9 +68,9 @@ def _show_form(name: str) -> None:
             )
         modes = st.multiselect(
             "Search methods",
-            list(MODES),
-            default=list(MODES),
-            format_func=lambda mode: MODES[mode],
+            modes_of(name),
+            default=modes_of(name),
+            format_func=lambda mode: MODES.get(mode, mode),
         )
         rerank = st.selectbox(
             "Reranker to measure with the first method",
