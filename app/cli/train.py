@@ -8,6 +8,7 @@ import typer
 
 from twotower.app.cli.application import load_application
 from twotower.app.cli.common import (
+    INTERRUPTED,
     CollectionOption,
     JsonOption,
     command_group,
@@ -78,18 +79,17 @@ def train(
         render.print_recipes(as_json)
         return
     _require_known("--from", sources or (), learning.SOURCES)
+    chosen = sources or learning.SOURCES
     application = load_application(collection=collection)
     name = application.settings.collection
     if what == "data":
         render.print_data(name, read_training_data(application, name, queries), as_json)
         return
     if what != "question-map":
-        _train_model(application, name, read_recipe(what, steps), queries, run, as_json)
+        _train_model(application, name, read_recipe(what, steps), queries, run, chosen, as_json)
         return
     with shown(as_json) as progress:
-        learned = learning.learn_map(
-            application, name, queries, progress, sources or learning.SOURCES
-        )
+        learned = learning.learn_map(application, name, queries, progress, chosen)
     render.print_learned(name, learned, as_json)
 
 
@@ -99,11 +99,14 @@ def _train_model(
     recipe: Recipe,
     queries: Path | None,
     run: Path | None,
+    sources: Sequence[str],
     as_json: bool,
 ) -> None:
     with interrupted_gently() as should_stop, render.training(as_json) as report:
-        trained = train_model(application, name, recipe, queries, run, report, should_stop)
+        trained = train_model(application, name, recipe, queries, run, report, should_stop, sources)
     render.print_trained(name, trained, as_json)
+    if not trained.finished:
+        raise typer.Exit(INTERRUPTED)
 
 
 def _require_known(option: str, given: Sequence[str], known: Sequence[str]) -> None:

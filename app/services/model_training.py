@@ -1,6 +1,7 @@
 """Training a model by a recipe, on what a collection and its labels have to teach."""
 
 import hashlib
+import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from twotower.app.services.learning import answerable, datasets_of
+from twotower.app.services.learning import SOURCES, answerable, datasets_of
 from twotower.app.services.model_trial import measure
 from twotower.app.wiring import Application
 from twotower.evaluation.dataset import Dataset
@@ -21,7 +22,7 @@ from twotower.retrieval.models.model_folder import find_model
 from twotower.retrieval.search.candidates import Searcher
 from twotower.retrieval.search.options import SearchOptions
 from twotower.retrieval.vocabulary.documents import Chunk
-from twotower.retrieval.vocabulary.errors import ConfigurationError
+from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtra
 from twotower.retrieval.vocabulary.filters import Filter
 from twotower.training.batches import Batches, Material
 from twotower.training.curve import Outcome, Step
@@ -134,19 +135,28 @@ def train_model(
     folder: Path | None = None,
     report: Reporter | None = None,
     should_stop: Callable[[], bool] = lambda: False,
+    sources: Sequence[str] = SOURCES,
 ) -> Trained:
     """Train a model by a recipe, and measure on questions held out whether it pays.
 
     A run that was interrupted is continued from its last checkpoint by the same call. The
     collection does not change.
 
+    Parameters
+    ----------
+    sources
+        Sources of labelled questions where no file is given.
+
     Raises
     ------
+    MissingExtra
+        If the packages for training are not installed.
     ConfigurationError
         If there is too little to learn from, a model is missing, or the folder has another run.
     ServiceError
         If the disk is too full for a checkpoint.
     """
+    _require_packages()
     from twotower.training.run_folder import RunFolder  # noqa: PLC0415 - takes 5 to 10 s
     from twotower.training.towers import build, save  # noqa: PLC0415 - as above
     from twotower.training.trainer import Job, run_stage  # noqa: PLC0415 - as above
@@ -154,7 +164,7 @@ def train_model(
     report = report or Reporter()
     report.busy("reading the collection")
     base = _base(application, recipe)
-    corpus = _read(application, name, queries)
+    corpus = _read(application, name, queries, sources)
     splits = [_split(corpus, stage) for stage in recipe.stages]
     run = RunFolder(
         folder or application.settings.data_dir / "runs" / f"{name}-{recipe.name}",
@@ -214,10 +224,23 @@ def _base(application: Application, recipe: Recipe) -> Path | None:
     return application.model().path
 
 
-def _read(application: Application, name: str, queries: Path | None) -> _Corpus:
+def _require_packages() -> None:
+    missing = [
+        name for name in ("datasets", "accelerate") if importlib.util.find_spec(name) is None
+    ]
+    if missing:
+        raise MissingExtra(
+            f"training needs the extra 'train' ({', '.join(missing)} cannot be imported): run "
+            "`make install`, or pip install 'twotower[eval,train]'"
+        )
+
+
+def _read(
+    application: Application, name: str, queries: Path | None, sources: Sequence[str]
+) -> _Corpus:
     with application.catalog.open(name, short_lived=True) as collection:
         known = frozenset(record.source for record in collection.documents())
-        datasets = datasets_of(application, name, queries, known)
+        datasets = datasets_of(application, name, queries, known, sources)
         legs = open_legs(collection.card(), application.models)
         dense = next((leg for leg in legs.values() if isinstance(leg, DenseLeg)), None)
         if dense is None:

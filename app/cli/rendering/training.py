@@ -141,7 +141,7 @@ def training(quiet: bool) -> Iterator[Reporter]:
         line = sparkline([p.loss for p in curve if not math.isnan(p.loss)])
         at = f"step {point.number} of {steps}" if steps else "before training"
         loss = f"loss {point.loss:.3f} {line}   " if line else ""
-        console.print(f"stage {stage}, {at}: {loss}nDCG@10 {point.ndcg:.3f} (validation)")
+        console.print(f"stage {stage}, {at}: {loss}nDCG@10 {point.ndcg:.3f}", soft_wrap=True)
 
     yield Reporter(
         plan=lambda plan: _print_plan(console, plan),
