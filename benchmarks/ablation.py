@@ -21,7 +21,7 @@ from twotower.app.wiring import Application
 from twotower.evaluation.measure import Scores, bootstrap_interval, paired_p
 from twotower.training.recipe import Recipe, read_recipe
 
-STEPS, BATCH = 300, 32
+STEPS, BATCH = 200, 32
 KINDS: dict[str, dict[str, Any]] = {
     "in the batch alone": {},
     "and one of BM25 (DPR)": {"bm25": 1},

@@ -35,6 +35,7 @@ from twotower.training.verdict import Verdict
 _BM25_DEPTH = 30  # passages among which negatives are looked for
 _VALIDATED = 60  # questions at most, so that validation does not take longer than training
 _CANDIDATES = 12  # passages of each validation question, from either leg
+_RERANKED = 150  # questions of a reranker's verdict at most: each takes about a second
 _OTHERS = 300  # passages at random, which a model may rank first as it learns
 _LEAST_PAIRS = 32
 _SAMPLES = 2
@@ -210,7 +211,8 @@ def train_model(
         outcomes.append(done)
     save(network, run.model, base)
     report.busy("measuring on questions held out")
-    test = _test_set(corpus.examples, first.test)
+    slow = recipe.model.kind == "reranker"
+    test = _test_set(corpus.examples, first.test[:_RERANKED] if slow else first.test)
     trial = measure(application, name, recipe.model.kind, run.model, test, run.path / "trial")
     run.finish(recipe, outcomes, trial.verdict, _notes(name, corpus, splits))
     return Trained(run.path, recipe, tuple(outcomes), trial.verdict, trial.scores)
