@@ -1,6 +1,7 @@
 """The networks that recipes train, made from a model that exists or from nothing."""
 
 import copy
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -29,6 +30,8 @@ def build(table: ModelTable, base: Path | None) -> Any:
     Any
         A `SentenceTransformer`, `MultiVectorEncoder`, `SparseEncoder` or `CrossEncoder`.
     """
+    # The library notes what it chose by itself, such as a new head for a cross-encoder.
+    logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     if base is None:
         return _dssm()
     network = {"dense": _dense, "colbert": _colbert, "splade": _splade, "reranker": _reranker}[
@@ -136,20 +139,20 @@ def _start_with_words(network: Any, special: list[int]) -> None:
 def _reranker(table: ModelTable, base: Path) -> Any:
     del table
     from sentence_transformers import CrossEncoder  # noqa: PLC0415 - takes 5 to 10 s
-    from transformers.utils import logging  # noqa: PLC0415 - as above
+    from transformers.utils import logging as theirs  # noqa: PLC0415 - as above
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    theirs.disable_progress_bar()  # type: ignore[no-untyped-call]
+    theirs.set_verbosity_error()  # type: ignore[no-untyped-call]
     return CrossEncoder(os.fspath(base), num_labels=1, local_files_only=True)
 
 
 def _transformer(base: Path, task: str = "feature-extraction") -> Any:
     """Load the transformer of an encoder, without its pooling."""
     from sentence_transformers.base.modules import Transformer  # noqa: PLC0415 - takes 5 to 10 s
-    from transformers.utils import logging  # noqa: PLC0415 - as above
+    from transformers.utils import logging as theirs  # noqa: PLC0415 - as above
 
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
+    theirs.disable_progress_bar()  # type: ignore[no-untyped-call]
+    theirs.set_verbosity_error()  # type: ignore[no-untyped-call]
     return Transformer(
         os.fspath(base),
         transformer_task=task,
