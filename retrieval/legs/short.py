@@ -30,8 +30,8 @@ class ShortLeg:
     """Search by a short form of the dense vectors, in place of the leg ``dense`` in hybrid search.
 
     The short form is the vector in the directions in which the collection's first passages differ
-    most (their principal components, not centred: a rotation, which keeps dot products). Its
-    candidates are scored by the whole vectors in the same request, so that its hits are those of
+    most: their principal components. All of them would be a rotation, which keeps every dot
+    product. Its candidates are scored by the whole vectors in the same request, so that its hits are those of
     ``dense`` as long as the short form finds them.
 
     Notes
@@ -121,6 +121,6 @@ def directions(vectors: Vectors, length: int) -> Vectors:
         (n, d); with fewer than ``length`` of them, the remaining directions are arbitrary.
     """
     rows = vectors if len(vectors) else np.eye(vectors.shape[1], dtype=np.float32)
-    _, _, rotation = np.linalg.svd(rows, full_matrices=True)
+    _, _, rotation = np.linalg.svd(rows - rows.mean(axis=0), full_matrices=True)
     found: Vectors = np.ascontiguousarray(rotation[:length], dtype=np.float32)
     return found
