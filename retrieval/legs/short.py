@@ -31,8 +31,8 @@ class ShortLeg:
 
     The short form is the vector in the directions in which the collection's first passages differ
     most: their principal components. All of them would be a rotation, which keeps every dot
-    product. Its candidates are scored by the whole vectors in the same request, so that its hits are those of
-    ``dense`` as long as the short form finds them.
+    product. Its candidates are scored by the whole vectors in the same request, so that its hits
+    are those of ``dense`` as long as the short form finds them.
 
     Notes
     -----
