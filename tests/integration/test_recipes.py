@@ -15,7 +15,7 @@ from twotower.evaluation import corpus
 from twotower.evaluation.dataset import Document
 from twotower.retrieval.legs import create_legs
 from twotower.retrieval.vocabulary.documents import DocumentRecord
-from twotower.retrieval.vocabulary.errors import ConfigurationError
+from twotower.retrieval.vocabulary.errors import ConfigurationError, MissingExtra
 from twotower.training.recipe import names, read_recipe
 
 TOPICS = ("boats", "birds", "bread", "rivers", "tools", "stones", "songs", "roads")
@@ -133,8 +133,12 @@ def test_a_recipe_trains_a_model_that_the_program_can_use(
         train_model(application, "documents", recipe, small, tmp_path / "run")
 
 
-@pytest.mark.parametrize("name", ["ance", "cbns", "dpr"])
-def test_a_run_that_was_stopped_ends_with_the_same_weights(name, small, application, tmp_path):
+@pytest.mark.parametrize(
+    ("name", "killed"), [("ance", True), ("cbns", True), ("cbns", False), ("dpr", False)]
+)
+def test_a_run_that_was_stopped_or_killed_ends_with_the_same_weights(
+    name, killed, small, application, tmp_path
+):
     from safetensors.numpy import load_file
 
     recipe = short(name)
@@ -144,15 +148,25 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights(name, small, applicat
     def after_four_steps() -> bool:
         nonlocal count
         count += 1
-        return count >= 4
+        if killed and count >= 5:
+            raise KeyboardInterrupt  # the last checkpoint is that of step 3
+        return not killed and count >= 4
 
-    first = train_model(
-        application, "documents", recipe, small, tmp_path / "parts", should_stop=after_four_steps
-    )
-    assert not first.finished
+    parts = tmp_path / "parts"
+    if killed:
+        with pytest.raises(KeyboardInterrupt):
+            train_model(
+                application, "documents", recipe, small, parts, should_stop=after_four_steps
+            )
+        (parts / "stage-1" / "checkpoint-5").mkdir()  # what a kill leaves of the next one
+    else:
+        first = train_model(
+            application, "documents", recipe, small, parts, should_stop=after_four_steps
+        )
+        assert not first.finished
     seen = {}
     report = Reporter(plan=lambda plan: seen.update(resumed=plan.resumed))
-    second = train_model(application, "documents", recipe, small, tmp_path / "parts", report)
+    second = train_model(application, "documents", recipe, small, parts, report)
     assert second.finished
     assert seen["resumed"]
     files = sorted(path.relative_to(whole.folder) for path in whole.folder.glob("model/**/*.safe*"))
@@ -231,3 +245,53 @@ def test_a_trained_encoder_goes_live(twotower, small, application, tmp_path):
     hit = twotower("search", "boats of the mill", "--json", **environment).json["hits"][0]
     assert hit["source"] == "boats-mill"
     assert twotower("rollback", **environment).code == 0
+
+
+def test_the_command_lists_recipes_and_refuses_what_it_does_not_know(twotower, tmp_path):
+    listed = twotower("train", "recipes")
+    assert listed.code == 0
+    assert set(names()) < set(listed.out.split())
+    assert set(twotower("train", "recipes", "--json").json) == set(names())
+    assert "the recipe 'bert' is unknown: choose one of ance" in twotower("train", "bert").err
+    own = tmp_path / "own.toml"
+    own.write_text("about = 'mine'\n[training]\nbatches = 3\n")
+    wrong = twotower("train", own)
+    assert wrong.code == 2
+    assert wrong.err.strip().endswith("the key 'training.batches' is unknown")
+
+
+def test_the_command_says_what_it_costs_and_how_to_use_the_model(twotower, small, tmp_path):
+    shutil.copytree(small / "data", tmp_path / "data")
+    environment = {
+        "TWOTOWER_DATA_DIR": str(tmp_path / "data"),
+        "TWOTOWER_RUNTIME": "torch",
+        "TWOTOWER_ENCODER": str(small / "tiny"),
+    }
+    recipe = tmp_path / "own.toml"
+    recipe.write_text(
+        "about = 'A short one'\n[data]\nsources = {labels = 1, titles = 1}\n"
+        "[training]\nbatch = 8\nsteps = 4\nvalidate_every = 2\nprecision = 'fp32'\n"
+    )
+    arguments = ("train", recipe, "--queries", small, "--run", tmp_path / "run")
+    done = twotower(*arguments, **environment)
+    assert done.code == 0, done.err
+    assert "29 to learn from, 14 for validation" in done.err
+    assert "Stage 1 takes about" in done.err
+    assert "step 4 of 4: loss" in done.err
+    assert "29 questions held out, without and with the model" in done.out
+    assert f"twotower reindex --collection documents --encoder '{tmp_path}/run/model'" in done.out
+    assert "Traceback" not in done.err
+    again = twotower(*arguments, **environment)
+    assert again.code == 2
+    assert "is finished: name another folder with --run" in again.err
+
+
+def test_missing_packages_are_said_before_anything_is_read(small, application, monkeypatch):
+    find = model_training.importlib.util.find_spec
+    monkeypatch.setattr(
+        model_training.importlib.util,
+        "find_spec",
+        lambda name: None if name == "accelerate" else find(name),
+    )
+    with pytest.raises(MissingExtra, match="needs the extra 'train'"):
+        train_model(application, "documents", short("sbert"), small)
