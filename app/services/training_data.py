@@ -1,6 +1,5 @@
 """What there is to learn from: questions that people gave, and the text of the collection alone."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +8,9 @@ from twotower.app.services.labels import Labels
 from twotower.app.wiring import Application
 from twotower.evaluation.dataset import Dataset, read_dataset
 from twotower.training.examples import Passages, examples_of
+from twotower.training.pairs import sentences_of
 from twotower.training.verdict import FEWEST_QUESTIONS
 
-_SENTENCE = re.compile(r"(?<=[.!?])\s+")
-_LEAST_WORDS = 6  # of a sentence that can stand for a question
 _SAMPLES = 3
 
 
@@ -88,12 +86,7 @@ def read_training_data(
     sources = [_source(kind, dataset, passages) for kind, dataset in datasets.items()]
     titles = {c.provenance.title for c in chunks if c.provenance.title.strip()}
     headings = {c.provenance.headings[-1] for c in chunks if c.provenance.headings}
-    sentences = [
-        sentence
-        for chunk in chunks
-        for sentence in _SENTENCE.split(chunk.text)
-        if len(sentence.split()) >= _LEAST_WORDS
-    ]
+    sentences = [sentence for chunk in chunks for sentence in sentences_of(chunk.text)]
     for kind, texts in (
         ("titles", sorted(titles)),
         ("headings", sorted(headings)),

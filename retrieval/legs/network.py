@@ -21,6 +21,7 @@ class NetworkLeg:
     """A leg over the vectors of one model, which its settings or its card name."""
 
     kind: ClassVar[VectorKind]
+    name: ClassVar[str]  # in the registry, and in the settings
 
     def __init__(self, card: LegCard, encoder: LegEncoder) -> None:
         self.card = card
@@ -46,8 +47,9 @@ class NetworkLeg:
         return cls(card, models.leg_encoder(str(card.made_by["leg"]), EncoderCard(**made_by)))
 
     @classmethod
-    def _fingerprint(cls, name: str, models: Models) -> str:
-        return models.leg_encoder(name).model.fingerprint
+    def fingerprint(cls, models: Models) -> str:
+        """See `LegType.fingerprint`."""
+        return models.leg_encoder(cls.name).model.fingerprint
 
     def encode_passages(self, texts: Sequence[str]) -> list[Vector]:
         """See `Leg.encode_passages`."""
@@ -69,8 +71,10 @@ class NetworkLeg:
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
     ) -> StandingOutQuery[Any]:
-        """See `Leg.expand`."""
-        raise NotImplementedError
+        """See `Leg.expand`: the question stays as it is, unless the leg says otherwise."""
+        del chunks, collection, weight
+        assert isinstance(query, StandingOutQuery)  # it came from this leg
+        return query
 
 
 class ColbertLeg(NetworkLeg):
@@ -82,19 +86,7 @@ class ColbertLeg(NetworkLeg):
     """
 
     kind = "multi"
-
-    @classmethod
-    def fingerprint(cls, models: Models) -> str:
-        """See `LegType.fingerprint`."""
-        return cls._fingerprint("colbert", models)
-
-    def expand(
-        self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
-    ) -> StandingOutQuery[Any]:
-        """See `Leg.expand`: the tokens of a question stay as they are."""
-        del chunks, collection, weight
-        assert isinstance(query, StandingOutQuery)  # it came from this leg
-        return query
+    name = "colbert"
 
 
 class SpladeLeg(NetworkLeg):
@@ -106,11 +98,7 @@ class SpladeLeg(NetworkLeg):
     """
 
     kind = "weighted"
-
-    @classmethod
-    def fingerprint(cls, models: Models) -> str:
-        """See `LegType.fingerprint`."""
-        return cls._fingerprint("splade", models)
+    name = "splade"
 
     def expand(
         self, query: LegQuery, chunks: Sequence[Chunk], collection: Collection, weight: float
