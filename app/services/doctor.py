@@ -20,6 +20,7 @@ State = Literal["ok", "off", "warning", "failed"]
 _LEAST_FREE = 500 * 2**20  # bytes; writing stops below 200 MB
 _EXTRAS: Mapping[str, tuple[str, ...]] = {  # modules that each extra brings
     "eval": ("ir_measures", "matplotlib", "sklearn", "scipy"),
+    "train": ("datasets", "accelerate"),
     "llm": ("langchain_openai",),
     "login": ("authlib",),
 }

@@ -64,7 +64,8 @@ class Candidates:
     exhausted
         True where no leg has more candidates.
     all_legs
-        Names of the collection's legs, also of those that did not run.
+        Names of the collection's legs, also of those that did not run, but not of a leg in whose
+        place another one was searched.
     """
 
     query: Query
@@ -142,7 +143,7 @@ class Searcher:
                 more,
                 _fused(query, ranking, more, options),
                 all(len(items) < depth for items in ranking.values()),
-                tuple(self._legs),
+                tuple(n for n in self._legs if n in query.legs or n not in self._replaced),
             )
             for query, ranking, more in zip(queries, rankings, others, strict=True)
         ]
@@ -161,10 +162,14 @@ class Searcher:
             },
         )
 
+    @property
+    def _replaced(self) -> set[LegName]:
+        """Legs that another leg searches in their place."""
+        return {str(leg.card.made_by.get("prefix_of", "")) for leg in self._legs.values()}
+
     def _names(self, mode: str) -> list[LegName]:
         if mode == HYBRID:
-            replaced = {leg.card.made_by.get("prefix_of") for leg in self._legs.values()}
-            return [name for name in self._legs if name not in replaced]
+            return [name for name in self._legs if name not in self._replaced]
         if mode not in self._legs:
             raise ConfigurationError(
                 f"collection '{self._collection.name}' has no leg '{mode}': search with the mode "

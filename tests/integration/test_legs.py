@@ -137,6 +137,8 @@ def test_the_leg_short_finds_what_dense_finds_and_takes_its_place(settings, tmp_
         assert [h.score for h in short] == pytest.approx([h.score for h in dense], abs=1e-6)
         hybrid = retriever.retrieve(QUESTION, explain=True)
         assert tuple(hybrid.hits[0].explanation.parts) == ("bm25", "short")
+        assert tuple(hybrid.hits[0].legs) == ("bm25", "short")
+        assert tuple(dense[0].legs) == ("dense", "bm25", "short")
         assert hybrid.hits[0].explanation.background != (0.0, 1.0)
         assert set(hybrid.judgement.features) >= {"cosine", "standing_out", "coverage"}
         again = retriever.retrieve(QUESTION, SearchOptions(feedback=2)).hits
