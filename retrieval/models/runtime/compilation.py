@@ -171,7 +171,7 @@ def _cross_encoder(source: TorchPairScorer, folder: Path, threads: int) -> Manif
 
 def _save_tokenizer(network: Any, folder: Path) -> tuple[str, ...]:
     """Save the tokenizer as transformers set it up; return the names of the network's inputs."""
-    tokenizer = getattr(network, "tokenizer", None)  # a tower of letter trigrams has none
+    tokenizer: Any = getattr(network, "tokenizer", None)  # a tower of letter trigrams has none
     backend = getattr(tokenizer, "backend_tokenizer", None)
     if backend is None:
         raise _Uncompilable("it has no fast tokenizer")
