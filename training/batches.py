@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from twotower.training.negatives import filled
-from twotower.training.objective import labels_are_scores
 from twotower.training.pairs import Pair
 from twotower.training.recipe import Kind, Stage
-from twotower.training.towers import PASSAGE, QUESTION
 
+QUESTION, PASSAGE = "question", "passage"  # columns of a batch; negatives are further passages
 Score = Callable[[Sequence[tuple[str, str]]], Sequence[float]]
 Found = Mapping[str, Sequence[int]]
 
@@ -83,7 +82,7 @@ class Batches:
         """Return the rows of a batch: texts by column, and labels."""
         self._mine_again(numbers[0])
         rows = [row for number in numbers for row in self._rows(number)]
-        if labels_are_scores(self._stage):
+        if self._stage.is_distilled:
             self._teach(rows)
         return rows
 

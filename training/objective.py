@@ -19,11 +19,6 @@ def needs_own(stage: Stage) -> bool:
     return bool(own) or stage.loss.name in ("bpr", "hinge", "nce")
 
 
-def labels_are_scores(stage: Stage) -> bool:
-    """Whether the labels of a batch are the scores of a teacher, and not numbers of passages."""
-    return stage.loss.name in ("margin-mse", "kl")
-
-
 class BatchLoss(nn.Module):
     """Losses over the passages of a batch, with uniform negatives and those of earlier batches.
 

@@ -178,6 +178,11 @@ class Stage(_Table):
     loss: LossTable = LossTable()
     training: TrainingTable = TrainingTable()
 
+    @property
+    def is_distilled(self) -> bool:
+        """Whether the labels of a batch are the scores of a teacher, and not passages."""
+        return self.loss.name in _DISTILLED
+
     @model_validator(mode="after")
     def _possible(self) -> Self:
         loss, negatives = self.loss, self.negatives

@@ -14,7 +14,6 @@ from twotower.training.recipe import Kind, ModelTable
 
 _THRESHOLD = -6.0  # leaves about 30 words of a question, and 300 of a passage
 _NEVER = -1000.0  # for tokens that are no words
-QUESTION, PASSAGE = "question", "passage"  # columns of a batch; negatives are further passages
 
 
 def build(table: ModelTable, base: Path | None) -> Any:
@@ -30,6 +29,10 @@ def build(table: ModelTable, base: Path | None) -> Any:
     Any
         A `SentenceTransformer`, `MultiVectorEncoder`, `SparseEncoder` or `CrossEncoder`.
     """
+    from transformers.utils import logging as theirs  # noqa: PLC0415 - takes 2 s
+
+    theirs.disable_progress_bar()  # type: ignore[no-untyped-call]
+    theirs.set_verbosity_error()  # type: ignore[no-untyped-call]
     # The library notes what it chose by itself, such as a new head for a cross-encoder.
     logging.getLogger("sentence_transformers").setLevel(logging.ERROR)
     if base is None:
@@ -139,20 +142,14 @@ def _start_with_words(network: Any, special: list[int]) -> None:
 def _reranker(table: ModelTable, base: Path) -> Any:
     del table
     from sentence_transformers import CrossEncoder  # noqa: PLC0415 - takes 5 to 10 s
-    from transformers.utils import logging as theirs  # noqa: PLC0415 - as above
 
-    theirs.disable_progress_bar()  # type: ignore[no-untyped-call]
-    theirs.set_verbosity_error()  # type: ignore[no-untyped-call]
     return CrossEncoder(os.fspath(base), num_labels=1, local_files_only=True)
 
 
 def _transformer(base: Path, task: str = "feature-extraction") -> Any:
     """Load the transformer of an encoder, without its pooling."""
     from sentence_transformers.base.modules import Transformer  # noqa: PLC0415 - takes 5 to 10 s
-    from transformers.utils import logging as theirs  # noqa: PLC0415 - as above
 
-    theirs.disable_progress_bar()  # type: ignore[no-untyped-call]
-    theirs.set_verbosity_error()  # type: ignore[no-untyped-call]
     return Transformer(
         os.fspath(base),
         transformer_task=task,

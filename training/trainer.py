@@ -17,10 +17,10 @@ from transformers.utils import logging
 
 from twotower.retrieval.models.runtime.torch_runtime import has_bf16
 from twotower.retrieval.vocabulary.errors import ConfigurationError, ServiceError
+from twotower.training.batches import PASSAGE, QUESTION
 from twotower.training.curve import Outcome, Step
 from twotower.training.objective import BatchLoss, make_loss
 from twotower.training.recipe import ModelTable, Stage
-from twotower.training.towers import PASSAGE, QUESTION
 
 _STATE = "objective.pt"
 _METRIC = "ndcg@10"
@@ -215,7 +215,7 @@ def run_stage(
     best = trainer.state.best_metric
     best_step = trainer.state.best_global_step or 0
     curve = tuple(
-        Step(entry["step"], entry.get("loss", math.nan), _metric(entry, math.nan))
+        Step(entry["step"], entry.get("loss", math.nan), _metric(entry))
         for entry in trainer.state.log_history
     )
     return Outcome(
@@ -397,12 +397,10 @@ def _metric_name(job: Job) -> str:
     return f"eval_{job.network.similarity_fn_name}_{_METRIC}"
 
 
-def _metric(metrics: Mapping[str, Any], default: float | None = None) -> Any:
-    """Find nDCG@10 among what an evaluator returned."""
+def _metric(metrics: Mapping[str, Any]) -> float:
+    """Find nDCG@10 among what an evaluator returned; NaN where it is not."""
     found = [value for name, value in metrics.items() if name.endswith(_METRIC)]
-    if found:
-        return float(found[0])
-    return math.nan if default is None else default
+    return float(found[0]) if found else math.nan
 
 
 def _estimated_seconds(job: Job, trainer: Any, loss: Any, validation: float) -> float:

@@ -15,6 +15,7 @@ from twotower.app.services.model_trial import measure
 from twotower.app.wiring import Application
 from twotower.evaluation.dataset import Dataset
 from twotower.evaluation.measure import Scores
+from twotower.retrieval.index.card import EncoderCard
 from twotower.retrieval.index.collection import Collection
 from twotower.retrieval.legs import open_legs
 from twotower.retrieval.legs.dense import DenseLeg
@@ -159,7 +160,7 @@ def train_model(
     """
     _require_packages()
     from twotower.training.run_folder import RunFolder  # noqa: PLC0415 - takes 5 to 10 s
-    from twotower.training.towers import build, save  # noqa: PLC0415 - as above
+    from twotower.training.towers import build, load, save  # noqa: PLC0415 - as above
     from twotower.training.trainer import Job, run_stage  # noqa: PLC0415 - as above
 
     report = report or Reporter()
@@ -207,7 +208,7 @@ def train_model(
             save(network, run.stage(number) / "model", base)
             run.finish_stage(number, done)
         else:
-            network = _reload(recipe, run.stage(number) / "model")
+            network = load(recipe.model.kind, run.stage(number) / "model")
         outcomes.append(done)
     save(network, run.model, base)
     report.busy("measuring on questions held out")
@@ -255,19 +256,12 @@ def _read(
             f"all passages of collection '{name}' have the same text: there is nothing to learn"
         )
     examples = answerable(examples_of(datasets), passages)
-    questions = application.models.encoder(_encoder_card(dense)).encode_questions(
-        examples.questions
-    )
+    encoder = application.models.encoder(EncoderCard(**dense.card.made_by))
+    questions = encoder.encode_questions(examples.questions)
     scores = questions @ passages.vectors.T
     near = np.argsort(-scores, axis=1, kind="stable")[:, :_CANDIDATES].tolist()
     names = tuple(dataset.name for dataset in datasets.values())
     return _Corpus(chunks, examples, _places(examples, passages, scores), near, names)
-
-
-def _encoder_card(leg: DenseLeg) -> Any:
-    from twotower.retrieval.index.card import EncoderCard  # noqa: PLC0415 - short
-
-    return EncoderCard(**leg.card.made_by)
 
 
 def _places(
@@ -371,7 +365,7 @@ def _batches(
         )
 
     teacher = None
-    if stage.loss.name in ("margin-mse", "kl"):
+    if stage.is_distilled:
         teacher = _teacher(application, stage)
     return Batches(material, recipe.model.kind, stage, mine, teacher)
 
@@ -445,12 +439,6 @@ def _plan(
         {"bm25": samples} if samples else {},
         resumed,
     )
-
-
-def _reload(recipe: Recipe, folder: Path) -> Any:
-    from twotower.training.towers import load  # noqa: PLC0415 - takes 5 to 10 s
-
-    return load(recipe.model.kind, folder)
 
 
 def _test_set(examples: Examples, numbers: Sequence[int]) -> Dataset:
