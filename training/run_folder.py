@@ -99,7 +99,7 @@ def _card(
     lines = [
         f"# {recipe.name}",
         "",
-        f"{recipe.about}. Recipe of twotower.",
+        f"{recipe.about}. Trained with twotower.",
         *([f"After {recipe.paper}."] if recipe.paper else []),
         "",
         *(f"- {note}" for note in notes),
